@@ -1,0 +1,39 @@
+// Package cli is the command line: one file per command, each with its
+// options, a constructor that only binds and checks flags, and a run function.
+// Results go to stdout, everything else to stderr.
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+// Main runs the command line args (args[0] is the program's name) and returns
+// the exit code of the process.
+func Main(ctx context.Context, args []string, s Streams) int {
+	root := newRootCommand(s)
+	root.SetArgs(args[1:])
+	err := root.ExecuteContext(ctx)
+	if err != nil && err.Error() != "" {
+		fmt.Fprintf(s.Err, "fairlead: %v\n", err)
+	}
+	return exitCode(err)
+}
+
+func newRootCommand(s Streams) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:           "fairlead",
+		Short:         "Observable Helm releases, judged canaries",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	cmd.SetIn(s.In)
+	cmd.SetOut(s.Out)
+	cmd.SetErr(s.Err)
+	cmd.AddCommand(
+		newVersionCommand(s),
+	)
+	return cmd
+}
