@@ -1,0 +1,66 @@
+package release
+
+import "time"
+
+// Record is what a release record in Helm's storage says, as far as fairlead
+// needs it. Values and manifests stay out: they may hold secrets.
+type Record struct {
+	Ref
+	Revision int
+	// Status is Helm's word: deployed, failed, superseded, uninstalling,
+	// uninstalled, pending-install, pending-upgrade, pending-rollback.
+	Status      string
+	Description string
+	Chart       string
+	Version     string // the chart's
+	AppVersion  string
+	// FirstDeployed and LastDeployed are the record's own times; LastDeployed is
+	// when the operation that made this revision began.
+	FirstDeployed, LastDeployed time.Time
+
+	// UID, Created and Manager describe the Secret or ConfigMap that holds the
+	// record; Manager is the newest writer in managedFields, Modified its time.
+	UID      string
+	Created  time.Time
+	Manager  string
+	Modified time.Time
+
+	Hooks []Hook
+	// Objects are the objects of the manifest.
+	Objects []ObjectRef
+}
+
+// Pending reports whether an operation holds the release, or was left behind.
+func (r Record) Pending() bool {
+	switch r.Status {
+	case "pending-install", "pending-upgrade", "pending-rollback", "uninstalling":
+		return true
+	}
+	return false
+}
+
+// Hook is a hook as the record knows it.
+type Hook struct {
+	ObjectRef
+	Events []string // pre-install, post-upgrade, test, ...
+	// Phase, Started and Completed are of the last run: Unknown, Running,
+	// Succeeded, Failed; empty when it never ran.
+	Phase              string
+	Started, Completed time.Time
+}
+
+// Lock says that a release is held by an operation, or was left so.
+type Lock struct {
+	Ref
+	Revision int
+	Status   string // pending-*, or uninstalling
+	Since    time.Time
+	// Holder is who holds or left it: the Lease's holder where there is a
+	// Lease, else the program that wrote the record (managedFields).
+	Holder string
+	// Alive reports that a Lease shows the holder at work; without a Lease
+	// nobody can tell, and it is false.
+	Alive bool
+	// LastDeployed is the newest revision that was deployed; 0 = none.
+	LastDeployed int
+}
