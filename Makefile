@@ -1,0 +1,81 @@
+# fairlead: build, check and measure. `make help` lists the targets.
+
+SHELL       := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VERSION ?= 0.1.0-dev
+COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+DATE    := $(shell git log -1 --format=%cI 2>/dev/null || echo unknown)
+PKG     := fairlead.dev/fairlead/internal/cli
+LDFLAGS := -s -w -X $(PKG).version=$(VERSION) -X $(PKG).commit=$(COMMIT) -X $(PKG).date=$(DATE)
+
+# Modules beside the main one. test/cluster has the dependencies of a whole
+# Kubernetes, so it is vetted and tested, but not linted for its size.
+MODULES := . telemetry test/cluster
+
+# Tools are built once, from the Go module proxy, into the user's cache.
+TOOLS         := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/fairlead/tools
+GOLANGCI      := $(TOOLS)/golangci-lint-v2.15.0
+GOVULNCHECK   := $(TOOLS)/govulncheck-v1.9.0
+
+export CGO_ENABLED := 0
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
+
+.PHONY: build
+build: ## build bin/fairlead, static
+	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/fairlead ./cmd/fairlead
+
+.PHONY: install
+install: ## install fairlead into GOBIN
+	go install -trimpath -ldflags '$(LDFLAGS)' ./cmd/fairlead
+
+.PHONY: check
+check: format vet build lint test generated vuln e2e ## all that CI runs, cheap steps first
+
+.PHONY: format
+format: ## fail on files that gofmt would change
+	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "gofmt -w these files:"; echo "$$out"; exit 1; fi
+
+.PHONY: vet
+vet: ## go vet, all modules, all build tags
+	@for m in $(MODULES); do echo "vet $$m"; (cd $$m && go vet ./...); done
+	go vet -tags 'e2e integration' ./...
+
+.PHONY: lint
+lint: $(GOLANGCI) ## golangci-lint, with the direction of imports
+	$(GOLANGCI) run ./...
+	cd telemetry && $(GOLANGCI) run -c ../.golangci.yml ./...
+
+.PHONY: test
+test: ## unit and integration tests with the race detector
+	@# the race detector needs cgo
+	@for m in $(MODULES); do echo "test $$m"; (cd $$m && CGO_ENABLED=1 go test -race ./...); done
+	CGO_ENABLED=1 go test -race -tags integration -run Integration ./...
+
+.PHONY: vuln
+vuln: $(GOVULNCHECK) ## govulncheck, where its database can be reached
+	@if curl -sfm 10 -o /dev/null https://vuln.go.dev/index/db.json; then $(GOVULNCHECK) ./...; \
+	else echo "govulncheck: SKIPPED, its database cannot be reached from here"; fi
+
+.PHONY: generated
+generated: ## fail when generated files are out of date
+	go generate ./...
+	@git diff --exit-code --stat || { echo "generated files changed: commit them"; exit 1; }
+
+$(GOLANGCI):
+	@mkdir -p $(TOOLS)
+	GOBIN=$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+	mv $(TOOLS)/golangci-lint $@
+
+$(GOVULNCHECK):
+	@mkdir -p $(TOOLS)
+	GOBIN=$(TOOLS) go install golang.org/x/vuln/cmd/govulncheck@v1.9.0
+	mv $(TOOLS)/govulncheck $@
+
+.PHONY: clean
+clean: ## remove what make made in the checkout
+	rm -rf bin dist
