@@ -17,7 +17,7 @@ MODULES := . telemetry test/cluster
 # Tools are built once, from the Go module proxy, into the user's cache.
 TOOLS         := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/fairlead/tools
 GOLANGCI      := $(TOOLS)/golangci-lint-v2.15.0
-GOVULNCHECK   := $(TOOLS)/govulncheck-v1.9.0
+GOVULNCHECK   := $(TOOLS)/govulncheck-v1.8.0
 
 export CGO_ENABLED := 0
 
@@ -73,7 +73,7 @@ $(GOLANGCI):
 
 $(GOVULNCHECK):
 	@mkdir -p $(TOOLS)
-	GOBIN=$(TOOLS) go install golang.org/x/vuln/cmd/govulncheck@v1.9.0
+	GOBIN=$(TOOLS) go install golang.org/x/vuln/cmd/govulncheck@v1.8.0
 	mv $(TOOLS)/govulncheck $@
 
 .PHONY: clean
