@@ -1,0 +1,114 @@
+// Shop is the example application: an HTTP service with twenty routes and two
+// business counters, instrumented by one call to telemetry.Start. It can be
+// told to misbehave on one route, so that its canary has something to find.
+//
+//	shop -listen :8080
+//	APP_VERSION=2.0.0 DEPLOYMENT_TRACK=canary shop -listen :8081 \
+//	    -fault-route /cart/items -fault-error-rate 0.2
+//
+// Every flag can be given as a variable: -fault-error-rate is
+// SHOP_FAULT_ERROR_RATE.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"fairlead.dev/fairlead/telemetry"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		log.Fatal("shop: ", err)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	var c Config
+	flags := flag.NewFlagSet("shop", flag.ContinueOnError)
+	listen := flags.String("listen", ":8080", "address to serve on")
+	flags.StringVar(&c.Fault.Route, "fault-route", "", "route that misbehaves, /cart/items for example; every route when empty")
+	flags.Float64Var(&c.Fault.ErrorRate, "fault-error-rate", 0, "share of requests to the faulty route that fail, 0 to 1")
+	flags.StringVar(&c.Fault.Exception, "fault-exception", "PaymentTimeout", "type of the exception of a failed request")
+	flags.Float64Var(&c.Fault.LatencyFactor, "fault-latency-factor", 1, "how many times slower the faulty route is")
+	flags.Float64Var(&c.Fault.OrderLoss, "fault-order-loss", 0, "share of orders that are lost although the request succeeds, 0 to 1")
+	flags.Float64Var(&c.ErrorRate, "error-rate", 0.001, "share of requests that fail on every route, 0 to 1")
+	flags.DurationVar(&c.Latency, "latency", 2*time.Millisecond, "median time of the fastest route")
+	if err := fromEnvironment(flags); err != nil {
+		return err
+	}
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if err := c.Validate(); err != nil {
+		return err
+	}
+
+	shutdown, err := telemetry.Start(ctx, telemetry.WithServiceName("shop"))
+	if err != nil {
+		log.Print("shop: serving without telemetry: ", err)
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if err := shutdown(ctx); err != nil {
+			log.Print("shop: ", err)
+		}
+	}()
+	handler, err := NewShop(c)
+	if err != nil {
+		return err
+	}
+	return serve(ctx, *listen, handler)
+}
+
+// fromEnvironment takes each flag's default from its SHOP_ variable.
+func fromEnvironment(flags *flag.FlagSet) (err error) {
+	flags.VisitAll(func(f *flag.Flag) {
+		name := "SHOP_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		if value := os.Getenv(name); value != "" && err == nil {
+			if e := flags.Set(f.Name, value); e != nil {
+				err = fmt.Errorf("%s=%q: %w", name, value, e)
+			}
+		}
+	})
+	return err
+}
+
+// serve answers requests until ctx ends, then lets those under way finish.
+func serve(ctx context.Context, address string, handler http.Handler) error {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	srv := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
+	log.Print("shop: listening on ", listener.Addr())
+	failed := make(chan error, 1)
+	go func() { failed <- srv.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	drain, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := srv.Shutdown(drain); err != nil {
+		return fmt.Errorf("drain: %w", err)
+	}
+	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
