@@ -107,15 +107,16 @@ func (o Operation) Duration() time.Duration {
 // Succeeded reports whether the operation ended well.
 func (o Operation) Succeeded() bool { return o.State == StateSucceeded }
 
-// DeployID, RollbackID and UninstallID return the identity of an operation from
-// the UID of its release Secret: the one that a deploy or rollback created, or
-// the one that was current when an uninstall began.
+// DeployID returns the identity of an install or upgrade from the UID of the
+// release Secret that it created.
 func DeployID(secretUID string) string { return secretUID + "/deploy" }
 
-// RollbackID is documented at [DeployID].
+// RollbackID returns the identity of a rollback from the UID of the release
+// Secret that it created.
 func RollbackID(secretUID string) string { return secretUID + "/rollback" }
 
-// UninstallID is documented at [DeployID].
+// UninstallID returns the identity of an uninstall from the UID of the release
+// Secret that was current when it began.
 func UninstallID(secretUID string) string { return secretUID + "/uninstall" }
 
 // UnboundID returns the identity of an operation that never got a Secret

@@ -257,19 +257,8 @@ func (w *writer) foldWaiting(op release.Operation) error {
 	if op.TraceID == "" {
 		return nil
 	}
-	rows, err := w.tx.QueryContext(w.ctx, "SELECT key FROM operations WHERE trace_id = ? AND release = ? AND namespace = ''", op.TraceID, op.Release)
+	keys, err := w.texts("SELECT key FROM operations WHERE trace_id = ? AND release = ? AND namespace = ''", op.TraceID, op.Release)
 	if err != nil {
-		return err
-	}
-	var keys []string
-	for rows.Next() {
-		var k string
-		if err := rows.Scan(&k); err != nil {
-			return errors.Join(err, rows.Close())
-		}
-		keys = append(keys, k)
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
 		return err
 	}
 	for _, k := range keys {
@@ -315,4 +304,22 @@ func (w *writer) text(query string, args ...any) (string, error) {
 		return "", nil
 	}
 	return v, err
+}
+
+// texts returns the texts that the query selects.
+func (w *writer) texts(query string, args ...any) ([]string, error) {
+	rows, err := w.tx.QueryContext(w.ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []string
+	for rows.Next() {
+		var v string
+		if err := rows.Scan(&v); err != nil {
+			return nil, err
+		}
+		out = append(out, v)
+	}
+	return out, rows.Err()
 }

@@ -75,13 +75,13 @@ func (s *Store) Release(ctx context.Context, cluster, namespace, name string) (R
 }
 
 func (r *Release) addCount(metric, success string, n int64) {
-	switch {
-	case metric == release.MetricDeployCount:
+	switch metric {
+	case release.MetricDeployCount:
 		r.Deploys += n
 		if success == "false" {
 			r.FailedDeploys += n
 		}
-	case metric == release.MetricRollbackCount:
+	case release.MetricRollbackCount:
 		r.Rollbacks += n
 		if success == "false" {
 			r.FailedRollbacks += n
@@ -168,26 +168,8 @@ func (r Release) Cursor() string { return strings.Join([]string{r.Namespace, r.N
 // Releases returns releases in the order of namespace, name and cluster. Fewer
 // than the limit means that there are no more.
 func (s *Store) Releases(ctx context.Context, f ReleaseFilter) ([]Release, error) {
-	after := strings.SplitN(f.After, "/", 3)
-	for len(after) < 3 {
-		after = append(after, "")
-	}
-	rows, err := s.db.QueryContext(ctx, `SELECT DISTINCT namespace, release, cluster FROM operations
-	  WHERE namespace <> '' AND (? = '' OR cluster = ?) AND (? = '' OR namespace = ?) AND instr(release, ?) > 0
-	  AND (namespace, release, cluster) > (?, ?, ?) ORDER BY namespace, release, cluster`,
-		f.Cluster, f.Cluster, f.Namespace, f.Namespace, f.Contains, after[0], after[1], after[2])
+	keys, err := s.releaseKeys(ctx, f)
 	if err != nil {
-		return nil, err
-	}
-	var keys []releaseKey
-	for rows.Next() {
-		var k releaseKey
-		if err := rows.Scan(&k.namespace, &k.release, &k.cluster); err != nil {
-			return nil, errors.Join(err, rows.Close())
-		}
-		keys = append(keys, k)
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
 		return nil, err
 	}
 	limit := pageSize(f.Limit)
@@ -205,6 +187,31 @@ func (s *Store) Releases(ctx context.Context, f ReleaseFilter) ([]Release, error
 		}
 	}
 	return out, nil
+}
+
+// releaseKeys returns the releases after the filter's cursor, in order.
+func (s *Store) releaseKeys(ctx context.Context, f ReleaseFilter) ([]releaseKey, error) {
+	after := strings.SplitN(f.After, "/", 3)
+	for len(after) < 3 {
+		after = append(after, "")
+	}
+	rows, err := s.db.QueryContext(ctx, `SELECT DISTINCT namespace, release, cluster FROM operations
+	  WHERE namespace <> '' AND (? = '' OR cluster = ?) AND (? = '' OR namespace = ?) AND instr(release, ?) > 0
+	  AND (namespace, release, cluster) > (?, ?, ?) ORDER BY namespace, release, cluster`,
+		f.Cluster, f.Cluster, f.Namespace, f.Namespace, f.Contains, after[0], after[1], after[2])
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var keys []releaseKey
+	for rows.Next() {
+		var k releaseKey
+		if err := rows.Scan(&k.namespace, &k.release, &k.cluster); err != nil {
+			return nil, err
+		}
+		keys = append(keys, k)
+	}
+	return keys, rows.Err()
 }
 
 // OperationFilter selects operations; zero fields select all.
