@@ -58,7 +58,7 @@ type handler func(*http.Request) (any, error)
 // ServeHTTP is the one place where errors become statuses.
 func (h handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	v, err := h(r)
-	var bad badRequest
+	var bad paramError
 	switch {
 	case errors.As(err, &bad):
 		writeError(w, http.StatusBadRequest, bad.Error())
@@ -72,10 +72,10 @@ func (h handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// badRequest is a parameter that cannot be used.
-type badRequest struct{ param, value, want string }
+// paramError is a parameter that cannot be used.
+type paramError struct{ param, value, want string }
 
-func (b badRequest) Error() string { return fmt.Sprintf("%s=%q: want %s", b.param, b.value, b.want) }
+func (b paramError) Error() string { return fmt.Sprintf("%s=%q: want %s", b.param, b.value, b.want) }
 
 func writeError(w http.ResponseWriter, status int, message string) {
 	w.Header().Set("Content-Type", "application/json")
@@ -148,7 +148,7 @@ func (a api) onlyCluster(r *http.Request, namespace, name string) (string, error
 	case 1:
 		return clusters[0], nil
 	default:
-		return "", badRequest{"cluster", "", fmt.Sprintf("one of %q: the release stands in several clusters", clusters)}
+		return "", paramError{"cluster", "", fmt.Sprintf("one of %q: the release stands in several clusters", clusters)}
 	}
 }
 
@@ -206,7 +206,7 @@ func (p *params) text(name string) string { return p.r.URL.Query().Get(name) }
 
 func (p *params) fail(name, value, want string) {
 	if p.err == nil {
-		p.err = badRequest{name, value, want}
+		p.err = paramError{name, value, want}
 	}
 }
 

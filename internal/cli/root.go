@@ -33,6 +33,8 @@ func newRootCommand(s Streams) *cobra.Command {
 	cmd.SetOut(s.Out)
 	cmd.SetErr(s.Err)
 	cmd.AddCommand(
+		newReleasesCommand(s),
+		newReleaseCommand(s),
 		newVersionCommand(s),
 	)
 	return cmd

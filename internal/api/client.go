@@ -1,0 +1,111 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// DefaultServer is where a server on this machine listens.
+const DefaultServer = "http://127.0.0.1:8484"
+
+// maxAnswer bounds what a client reads of one answer: a page of operations with
+// all attributes is well below it.
+const maxAnswer = 64 << 20
+
+// ErrNoServer is returned when nothing listens at the server's address.
+var ErrNoServer = errors.New("no server")
+
+// Client asks a server. The zero value asks the one on this machine.
+type Client struct {
+	Server string // base URL, DefaultServer when empty
+	Token  string // bearer token, none when empty
+	HTTP   *http.Client
+}
+
+// StatusError is an answer that is not 2xx.
+type StatusError struct {
+	Status  int
+	Message string
+}
+
+// Error says what the server said.
+func (e *StatusError) Error() string { return e.Message }
+
+// Releases returns a page of releases.
+func (c Client) Releases(ctx context.Context, query url.Values) (out ReleaseList, err error) {
+	return out, c.get(ctx, "releases", query, &out)
+}
+
+// Release returns one release with its newest operations.
+func (c Client) Release(ctx context.Context, namespace, name string, query url.Values) (out ReleaseDetail, err error) {
+	return out, c.get(ctx, "releases/"+url.PathEscape(namespace)+"/"+url.PathEscape(name), query, &out)
+}
+
+// Operations returns a page of operations, newest first.
+func (c Client) Operations(ctx context.Context, query url.Values) (out OperationList, err error) {
+	return out, c.get(ctx, "operations", query, &out)
+}
+
+// Snapshot returns the state of the cluster when the operation id failed.
+func (c Client) Snapshot(ctx context.Context, id string) (out Snapshot, err error) {
+	return out, c.get(ctx, "snapshots/"+id, nil, &out)
+}
+
+func (c Client) get(ctx context.Context, path string, query url.Values, out any) error {
+	base := c.Server
+	if base == "" {
+		base = DefaultServer
+	}
+	u, err := url.Parse(base)
+	if err != nil || u.Host == "" {
+		return fmt.Errorf("server %q: want a URL as %s", base, DefaultServer)
+	}
+	u = u.JoinPath(strings.TrimPrefix(Prefix, "/"), path)
+	u.RawQuery = query.Encode()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return err
+	}
+	if c.Token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.Token)
+	}
+	client := c.HTTP
+	if client == nil {
+		client = &http.Client{Timeout: 30 * time.Second}
+	}
+	resp, err := client.Do(req)
+	var refused *net.OpError
+	if errors.As(err, &refused) && refused.Op == "dial" {
+		return fmt.Errorf("%w at %s", ErrNoServer, base)
+	}
+	if err != nil {
+		return fmt.Errorf("ask the server at %s: %w", base, err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return fmt.Errorf("read the answer of %s: %w", base, err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		var e Error
+		if json.Unmarshal(body, &e) != nil || e.Message == "" {
+			e.Message = resp.Status
+		}
+		if resp.StatusCode == http.StatusUnauthorized {
+			e.Message += " (set FAIRLEAD_TOKEN)"
+		}
+		return &StatusError{Status: resp.StatusCode, Message: fmt.Sprintf("server %s: %s", base, e.Message)}
+	}
+	if err := json.Unmarshal(body, out); err != nil {
+		return fmt.Errorf("read the answer of %s: %w", base, err)
+	}
+	return nil
+}
