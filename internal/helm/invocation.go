@@ -66,17 +66,8 @@ type Invocation struct {
 	// ChartVersion is the value of --version.
 	ChartVersion string
 
-	// flags are all flags in the order typed, as the table understood them.
+	// flags are all flags in the order typed.
 	flags []flagUse
-}
-
-// flagUse is one flag on the command line.
-type flagUse struct {
-	name       string // long name, aliases resolved
-	value      string
-	index      int // of the word in Args that holds the flag
-	valueIndex int // of the word that holds the value; equal to index for --name=value
-	valueAt    int // byte offset of the value inside that word
 }
 
 // Recorded reports whether this is an operation on a release that is recorded:
@@ -88,26 +79,4 @@ func (inv Invocation) Recorded() bool {
 		return !inv.DryRun && !inv.Help && inv.Problem == ""
 	}
 	return false
-}
-
-// Target says which cluster and namespace an invocation talks to, for a client
-// of our own beside Helm's. Flags win over HELM_* variables.
-type Target struct {
-	// Namespace is "" when neither flag nor variable names one: then it is the
-	// one of the kubeconfig's context, or "default".
-	Namespace string
-
-	Kubeconfig  string // --kubeconfig or KUBECONFIG, possibly a list of paths
-	KubeContext string // --kube-context or HELM_KUBECONTEXT
-
-	APIServer             string   // --kube-apiserver or HELM_KUBEAPISERVER
-	Token                 string   // --kube-token or HELM_KUBETOKEN; a secret
-	AsUser                string   // --kube-as-user or HELM_KUBEASUSER
-	AsGroups              []string // --kube-as-group or HELM_KUBEASGROUPS
-	CAFile                string   // --kube-ca-file or HELM_KUBECAFILE
-	TLSServerName         string   // --kube-tls-server-name or HELM_KUBETLS_SERVER_NAME
-	InsecureSkipTLSVerify bool     // --kube-insecure-skip-tls-verify or HELM_KUBEINSECURE_SKIP_TLS_VERIFY
-
-	// Driver is HELM_DRIVER: "secret" (also the default), "configmap", "memory", "sql".
-	Driver string
 }
