@@ -35,6 +35,7 @@ func newRootCommand(s Streams) *cobra.Command {
 	cmd.AddCommand(
 		newReleasesCommand(s),
 		newReleaseCommand(s),
+		newServerCommand(s),
 		newVersionCommand(s),
 	)
 	return cmd

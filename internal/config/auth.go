@@ -1,0 +1,103 @@
+package config
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+)
+
+// Auth says who may talk to the server. Without tokens everyone who reaches an
+// address may; see [Listen.Insecure] for which addresses are allowed then.
+type Auth struct {
+	Tokens []Token `yaml:"tokens"`
+}
+
+// Token is a bearer token. Exactly one of Env and File says where it is; the
+// file itself never holds it.
+type Token struct {
+	Name string `yaml:"name"`
+	Env  string `yaml:"env"`  // environment variable
+	File string `yaml:"file"` // path; trailing white space is cut off
+
+	// Access lists what the bearer may do: AccessIngest, AccessRead,
+	// AccessWrite. Default: ingest and read.
+	Access []string `yaml:"access"`
+}
+
+// What a token gives access to.
+const (
+	AccessIngest = "ingest" // send OTLP
+	AccessRead   = "read"   // pages and queries
+	AccessWrite  = "write"  // actions: pause, approve, abort, silence
+)
+
+// minTokenLength in characters: 16 random base64 characters are 96 bits, beyond
+// guessing over a network.
+const minTokenLength = 16
+
+func index(list string, i int) string { return fmt.Sprintf("%s[%d]", list, i) }
+
+func (a *Auth) validate(p *problems) {
+	names := map[string]bool{}
+	for i := range a.Tokens {
+		t, q := &a.Tokens[i], p.at(index("tokens", i))
+		if t.Name == "" {
+			q.add("name", nil, "is missing; it appears in logs in place of the token")
+		} else if names[t.Name] {
+			q.add("name", t.Name, "is used twice")
+		}
+		names[t.Name] = true
+		if (t.Env == "") == (t.File == "") {
+			q.add("", nil, "want exactly one of env and file")
+		}
+		for _, a := range t.Access {
+			if !slices.Contains([]string{AccessIngest, AccessRead, AccessWrite}, a) {
+				q.add("access", a, "want ingest, read or write")
+			}
+		}
+	}
+}
+
+// Secret is a token with its text.
+type Secret struct {
+	Name   string
+	Token  string
+	Access []string
+}
+
+// Resolve reads the tokens from their variables and files. Errors name the
+// place, never the text.
+func (a *Auth) Resolve() ([]Secret, error) {
+	p := (&problems{}).at("auth")
+	var out []Secret
+	for i, t := range a.Tokens {
+		q := p.at(index("tokens", i))
+		var text string
+		switch {
+		case t.Env != "":
+			text = os.Getenv(t.Env)
+			if text == "" {
+				q.add("env", t.Env, "the environment variable is not set")
+				continue
+			}
+		default:
+			data, err := os.ReadFile(t.File)
+			if err != nil {
+				q.add("file", t.File, "%v", err)
+				continue
+			}
+			text = strings.TrimRight(string(data), " \t\r\n")
+		}
+		if len(text) < minTokenLength || strings.ContainsAny(text, " \t\r\n") {
+			q.add("", nil, "the token of %q is shorter than %d characters or has white space in it", t.Name, minTokenLength)
+			continue
+		}
+		access := t.Access
+		if len(access) == 0 {
+			access = []string{AccessIngest, AccessRead}
+		}
+		out = append(out, Secret{Name: t.Name, Token: text, Access: access})
+	}
+	return out, p.join()
+}

@@ -1,0 +1,63 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"fairlead.dev/fairlead/internal/config"
+)
+
+// spaceInterval is how often the free space is read: one system call, and at
+// the 100 MB/s that a busy server may write, a fraction of the reserve.
+const spaceInterval = time.Second
+
+// space watches the free space of the data directory's disk. Writes stop above
+// a full disk, not on it: a log that ends in the middle of a record costs what
+// follows the record.
+type space struct {
+	dir  string
+	min  config.Bytes
+	free atomic.Int64
+	seen func(free float64)
+}
+
+func newSpace(dir string, minFree config.Bytes, seen func(float64)) (*space, error) {
+	s := &space{dir: dir, min: minFree, seen: seen}
+	return s, s.read()
+}
+
+func (s *space) read() error {
+	var st syscall.Statfs_t
+	if err := syscall.Statfs(s.dir, &st); err != nil {
+		return fmt.Errorf("read free space of %s: %w", s.dir, err)
+	}
+	free := int64(st.Bavail) * st.Bsize
+	s.free.Store(free)
+	s.seen(float64(free))
+	return nil
+}
+
+// low returns an error while there is too little space to write.
+func (s *space) low() error {
+	free := s.free.Load()
+	if free >= int64(s.min) {
+		return nil
+	}
+	return fmt.Errorf("the disk of %s is full: %d MiB free, store.minFree is %s; writes are refused, reads go on", s.dir, free>>20, s.min)
+}
+
+func (s *space) watch(ctx context.Context) {
+	t := time.NewTicker(spaceInterval)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+			_ = s.read() // the directory is gone: the stores will say so
+		}
+	}
+}
