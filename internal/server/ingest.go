@@ -78,7 +78,14 @@ func (in *ingest) derived(ctx context.Context, md pmetric.Metrics) error {
 		if p.Metrics == nil {
 			continue
 		}
-		if err := p.Metrics(ctx, md); err != nil {
+		err := p.Metrics(ctx, md)
+		var partial interface{ Rejected() (int64, string) }
+		if errors.As(err, &partial) {
+			n, _ := partial.Rejected()
+			in.stats.rejected.WithLabelValues("metrics").Add(float64(n))
+			continue // sending it again changes nothing
+		}
+		if err != nil {
 			return fmt.Errorf("%s: %w", p.Name, err)
 		}
 	}
