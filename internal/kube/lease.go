@@ -2,10 +2,36 @@ package kube
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"sync"
 	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 
 	"fairlead.dev/fairlead/internal/release"
 )
+
+// Annotations of a Lease. They are how the wrapper and the agent speak to one
+// another, so their names are an interface.
+const (
+	AnnotationTraceParent  = "fairlead.dev/traceparent"
+	AnnotationOperationID  = "fairlead.dev/operation-id"
+	AnnotationCommand      = "fairlead.dev/command"
+	AnnotationAcknowledged = "fairlead.dev/acknowledged-by"
+)
+
+// ErrClaimed is returned when another living holder has the claim.
+var ErrClaimed = errors.New("the release's Lease is held by another operation")
+
+// defaultLeaseDuration is how long an agent waits for a wrapper that says
+// nothing before it closes the operation itself: long enough for a renewal to
+// be lost twice.
+const defaultLeaseDuration = 30 * time.Second
 
 // LeaseOptions are the options of [ClaimLease].
 type LeaseOptions struct {
@@ -32,45 +58,210 @@ type Claim struct {
 	Acknowledged string
 }
 
-// Held reports whether the claim holds at that moment.
+// Held reports whether the claim holds at that moment. The clocks of the
+// machines concerned may differ: an agent had better count from when it saw the
+// Lease renewed.
 func (c Claim) Held(now time.Time) bool { return now.Before(c.Renewed.Add(c.Duration)) }
 
-// Lease is a held claim. It renews itself until Release.
-type Lease struct{}
-
 // LeaseName returns the name of a release's Lease: fairlead-helm-<release>.
+// Helm's names have at most 53 characters, so it fits.
 func LeaseName(releaseName string) string { return "fairlead-helm-" + releaseName }
 
+// Lease is a held claim. It renews itself until Release.
+type Lease struct {
+	client *Client
+	opts   LeaseOptions
+	uid    types.UID
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+
+	mu    sync.Mutex
+	acked string
+	opID  string
+}
+
 // ClaimLease claims an operation of a release: it creates the Lease, or takes
-// over one that expired or was left by the same release. A Lease that another
-// holder keeps alive is left alone: the error is [ErrClaimed]. Without
-// permission the error is the API's own (apierrors.IsForbidden). Nobody's
-// operation may fail over a Lease.
+// over one that expired. A Lease that another holder keeps alive is left alone:
+// the error is [ErrClaimed]. Without permission the error is the API's own
+// (apierrors.IsForbidden). Nobody's operation may fail over a Lease. Release
+// must be called.
 func ClaimLease(ctx context.Context, c *Client, opts LeaseOptions) (*Lease, error) {
-	return &Lease{}, nil
+	opts.Duration = orDefault(opts.Duration, defaultLeaseDuration)
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	l := &Lease{client: c, opts: opts, opID: opts.OperationID}
+	if err := l.acquire(ctx); err != nil {
+		return nil, fmt.Errorf("claim the Lease %s/%s: %w", opts.Release.Namespace, LeaseName(opts.Release.Name), err)
+	}
+	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	l.cancel = cancel
+	l.wg.Go(func() { l.keep(run) })
+	return l, nil
+}
+
+func (l *Lease) acquire(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, l.client.timeout)
+	defer cancel()
+	leases := l.client.typed.CoordinationV1().Leases(l.opts.Release.Namespace)
+	now := metav1.NewMicroTime(l.opts.Now())
+	annotations := map[string]string{
+		AnnotationTraceParent: l.opts.TraceParent, AnnotationOperationID: l.opts.OperationID, AnnotationCommand: l.opts.Command,
+	}
+	spec := coordinationv1.LeaseSpec{
+		HolderIdentity: ptr.To(l.opts.Holder), LeaseDurationSeconds: ptr.To(int32(l.opts.Duration / time.Second)),
+		AcquireTime: &now, RenewTime: &now,
+	}
+	made, err := leases.Create(ctx, &coordinationv1.Lease{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: LeaseName(l.opts.Release.Name), Annotations: annotations,
+			Labels: map[string]string{"app.kubernetes.io/managed-by": "fairlead"},
+		},
+		Spec: spec,
+	}, metav1.CreateOptions{})
+	if apierrors.IsAlreadyExists(err) {
+		old, getErr := leases.Get(ctx, LeaseName(l.opts.Release.Name), metav1.GetOptions{})
+		if getErr != nil {
+			return getErr
+		}
+		claim := claimOf(old)
+		if claim.Held(l.opts.Now()) && claim.Holder != l.opts.Holder {
+			return fmt.Errorf("%w (%s)", ErrClaimed, claim.Holder)
+		}
+		old.Annotations, old.Spec = annotations, spec
+		// The resource version makes two takers of an expired Lease one.
+		made, err = leases.Update(ctx, old, metav1.UpdateOptions{})
+		if apierrors.IsConflict(err) {
+			return ErrClaimed
+		}
+	}
+	if err != nil {
+		return err
+	}
+	l.uid = made.UID
+	return nil
+}
+
+// keep renews the Lease every third of its duration.
+func (l *Lease) keep(ctx context.Context) {
+	tick := time.NewTicker(l.opts.Duration / 3)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			_ = l.renew(ctx) // an expired claim is the agent's to close
+		}
+	}
+}
+
+// renew renews the claim with what is known, and reads the acknowledgement.
+func (l *Lease) renew(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, l.client.timeout)
+	defer cancel()
+	leases := l.client.typed.CoordinationV1().Leases(l.opts.Release.Namespace)
+	for range 3 { // the agent's acknowledgement may come between
+		cur, err := leases.Get(ctx, LeaseName(l.opts.Release.Name), metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		if cur.UID != l.uid || ptr.Deref(cur.Spec.HolderIdentity, "") != l.opts.Holder {
+			return ErrClaimed
+		}
+		l.mu.Lock()
+		l.acked = cur.Annotations[AnnotationAcknowledged]
+		if cur.Annotations == nil {
+			cur.Annotations = make(map[string]string)
+		}
+		cur.Annotations[AnnotationOperationID] = l.opID
+		l.mu.Unlock()
+		now := metav1.NewMicroTime(l.opts.Now())
+		cur.Spec.RenewTime = &now
+		if _, err = leases.Update(ctx, cur, metav1.UpdateOptions{}); !apierrors.IsConflict(err) {
+			return err
+		}
+	}
+	return errors.New("renew the Lease: it changes all the time")
 }
 
 // Bind writes the operation's identity into the Lease once it is known.
-func (l *Lease) Bind(ctx context.Context, operationID string) error { return nil }
+func (l *Lease) Bind(ctx context.Context, operationID string) error {
+	l.mu.Lock()
+	l.opID = operationID
+	l.mu.Unlock()
+	return l.renew(ctx)
+}
 
-// Acknowledged returns the agent that acknowledged the claim as of the last
-// renewal, or as of now when refresh is possible; empty when none did.
-func (l *Lease) Acknowledged(ctx context.Context) string { return "" }
+// Acknowledged returns the agent that acknowledged the claim, asking once more
+// when none had at the last renewal; empty when none did.
+func (l *Lease) Acknowledged(ctx context.Context) string {
+	l.mu.Lock()
+	acked := l.acked
+	l.mu.Unlock()
+	if acked != "" {
+		return acked
+	}
+	claim, ok, err := ReadLease(ctx, l.client, l.opts.Release)
+	if err != nil || !ok || claim.Holder != l.opts.Holder {
+		return ""
+	}
+	return claim.Acknowledged
+}
 
 // Release ends the renewals and deletes the Lease if it is still this claim's.
-func (l *Lease) Release(ctx context.Context) error { return nil }
+func (l *Lease) Release(ctx context.Context) error {
+	l.cancel()
+	l.wg.Wait()
+	ctx, cancel := context.WithTimeout(ctx, l.client.timeout)
+	defer cancel()
+	err := l.client.typed.CoordinationV1().Leases(l.opts.Release.Namespace).Delete(ctx, LeaseName(l.opts.Release.Name),
+		metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &l.uid}})
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		return nil
+	}
+	return err
+}
 
 // ReadLease returns the claim on a release; ok is false when there is none.
 func ReadLease(ctx context.Context, c *Client, ref release.Ref) (claim Claim, ok bool, err error) {
-	return Claim{}, false, nil
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	l, err := c.typed.CoordinationV1().Leases(ref.Namespace).Get(ctx, LeaseName(ref.Name), metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return Claim{}, false, nil
+	}
+	if err != nil {
+		return Claim{}, false, fmt.Errorf("read the Lease %s/%s: %w", ref.Namespace, LeaseName(ref.Name), err)
+	}
+	return claimOf(l), true, nil
 }
 
-// AcknowledgeLease writes the agent's identity into the Lease of a release.
-func AcknowledgeLease(ctx context.Context, c *Client, ref release.Ref, agent string) error { return nil }
+// AcknowledgeLease writes the agent's identity into the Lease of a release. It
+// changes nothing else, so it does not collide with a renewal.
+func AcknowledgeLease(ctx context.Context, c *Client, ref release.Ref, agent string) error {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%q}}}`, AnnotationAcknowledged, agent)
+	_, err := c.typed.CoordinationV1().Leases(ref.Namespace).Patch(ctx, LeaseName(ref.Name), types.MergePatchType, patch, metav1.PatchOptions{})
+	if err != nil {
+		return fmt.Errorf("acknowledge the Lease %s/%s: %w", ref.Namespace, LeaseName(ref.Name), err)
+	}
+	return nil
+}
 
-// ErrClaimed is returned when another living holder has the claim.
-var ErrClaimed = errClaimed{}
-
-type errClaimed struct{}
-
-func (errClaimed) Error() string { return "the release's Lease is held by another operation" }
+func claimOf(l *coordinationv1.Lease) Claim {
+	c := Claim{
+		Holder: ptr.Deref(l.Spec.HolderIdentity, ""), TraceParent: l.Annotations[AnnotationTraceParent],
+		OperationID: l.Annotations[AnnotationOperationID], Command: l.Annotations[AnnotationCommand],
+		Acknowledged: l.Annotations[AnnotationAcknowledged],
+		Duration:     time.Duration(ptr.Deref(l.Spec.LeaseDurationSeconds, 0)) * time.Second,
+	}
+	if l.Spec.AcquireTime != nil {
+		c.Acquired = l.Spec.AcquireTime.UTC()
+	}
+	if l.Spec.RenewTime != nil {
+		c.Renewed = l.Spec.RenewTime.UTC()
+	}
+	return c
+}

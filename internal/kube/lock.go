@@ -2,13 +2,67 @@ package kube
 
 import (
 	"context"
+	"fmt"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"fairlead.dev/fairlead/internal/release"
 )
 
 // FindLock tells who holds a release that Helm calls locked ("another operation
 // is in progress"), since when, and whether they are still at work. ok is false
-// when its newest record is not pending. driver is as in WatchOptions.
+// when its newest record is not pending. driver is as in WatchOptions. It makes
+// two requests.
 func FindLock(ctx context.Context, c *Client, ref release.Ref, driver string) (lock release.Lock, ok bool, err error) {
-	return release.Lock{}, false, nil
+	storage := storageResource(driver)
+	if storage == "" {
+		return lock, false, fmt.Errorf("find the lock of release %s: the storage driver %q keeps no records in the cluster", ref, driver)
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	list, err := c.metadata.Resource(resource("", "v1", storage)).Namespace(ref.Namespace).List(ctx, metav1.ListOptions{
+		LabelSelector: labels.Set{"owner": "helm", "name": ref.Name}.String(),
+	})
+	if err != nil {
+		return lock, false, fmt.Errorf("find the lock of release %s: %w", ref, err)
+	}
+	var records []release.Record
+	for i := range list.Items {
+		if r, ok := recordFromMetadata(&list.Items[i]); ok {
+			records = append(records, *r)
+		}
+	}
+	claim, claimed, err := ReadLease(ctx, c, ref)
+	if err != nil {
+		claimed = false // without permission the record must do
+	}
+	lock, ok = lockOf(records, claim, claimed, time.Now())
+	return lock, ok, nil
+}
+
+// lockOf reads the lock from a release's records and the claim on it.
+func lockOf(records []release.Record, claim Claim, claimed bool, now time.Time) (lock release.Lock, ok bool) {
+	var newest release.Record
+	for _, r := range records {
+		if r.Revision > newest.Revision {
+			newest = r
+		}
+		if (r.Status == "deployed" || r.Status == "superseded") && r.Revision > lock.LastDeployed {
+			lock.LastDeployed = r.Revision
+		}
+	}
+	if !newest.Pending() {
+		return release.Lock{}, false
+	}
+	lock.Ref, lock.Revision, lock.Status = newest.Ref, newest.Revision, newest.Status
+	lock.Since, lock.Holder = newest.Created, newest.Manager
+	if newest.Status == "uninstalling" && !newest.Modified.IsZero() {
+		lock.Since = newest.Modified
+	}
+	if claimed {
+		lock.Holder, lock.Alive = claim.Holder, claim.Held(now)
+	}
+	return lock, true
 }

@@ -14,6 +14,7 @@ type Record struct {
 	Chart       string
 	Version     string // the chart's
 	AppVersion  string
+	RollbackTo  int // the revision that this one returned to; 0 = no rollback, or not told
 	// FirstDeployed and LastDeployed are the record's own times; LastDeployed is
 	// when the operation that made this revision began.
 	FirstDeployed, LastDeployed time.Time

@@ -1,0 +1,99 @@
+package release
+
+// factsIndex finds what belongs together in facts.
+type factsIndex struct {
+	workloads map[string]Workload // by UID
+	children  map[string][]Workload
+	pods      map[string][]Pod // by the owner's UID
+	claims    map[string]Claim // by name
+	used      map[string]bool  // claims that a pod mounts
+	events    map[string][]Event
+	hooks     map[objectName]bool
+}
+
+func indexFacts(f Facts) factsIndex {
+	ix := factsIndex{
+		workloads: make(map[string]Workload), children: make(map[string][]Workload), pods: make(map[string][]Pod),
+		claims: make(map[string]Claim), used: make(map[string]bool), events: make(map[string][]Event), hooks: make(map[objectName]bool),
+	}
+	for _, w := range f.Workloads {
+		ix.workloads[w.UID] = w
+		ix.children[w.Owner.UID] = append(ix.children[w.Owner.UID], w)
+	}
+	for _, p := range f.Pods {
+		ix.pods[p.Owner.UID] = append(ix.pods[p.Owner.UID], p)
+		for _, c := range p.Claims {
+			ix.used[c] = true
+		}
+	}
+	for _, c := range f.Claims {
+		ix.claims[c.Name] = c
+	}
+	for _, e := range f.Events {
+		ix.events[e.Object.UID] = append(ix.events[e.Object.UID], e)
+	}
+	for _, h := range f.Hooks {
+		ix.hooks[objectName{h.Kind, h.Namespace, h.Name}] = true
+	}
+	return ix
+}
+
+func (ix factsIndex) hook(m Meta) bool {
+	return len(m.Hook) > 0 || ix.hooks[objectName{m.Kind, m.Namespace, m.Name}]
+}
+
+func (ix factsIndex) ownerTracked(m Meta) bool {
+	_, ok := ix.workloads[m.Owner.UID]
+	return ok
+}
+
+// root is as Timeline.isRoot.
+func (ix factsIndex) root(m Meta) bool {
+	return m.Owner.IsZero() || !ix.ownerTracked(m) && m.Owner.Kind != "CronJob"
+}
+
+// newest returns a Deployment's newest ReplicaSet.
+func (ix factsIndex) newest(d Workload) (rs Workload, ok bool) {
+	for _, w := range ix.children[d.UID] {
+		if w.Kind == KindReplicaSet && (!ok || w.Revision > rs.Revision) {
+			rs, ok = w, true
+		}
+	}
+	return rs, ok
+}
+
+// newestPods returns the pods of a workload's newest template.
+func (ix factsIndex) newestPods(w Workload) []Pod {
+	if w.Kind == KindDeployment {
+		rs, ok := ix.newest(w)
+		if !ok {
+			return nil
+		}
+		return ix.pods[rs.UID]
+	}
+	var out []Pod
+	for _, p := range ix.pods[w.UID] {
+		if w.Template == "" || p.Template == "" || p.Template == w.Template {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+func (ix factsIndex) claimsOf(p Pod) []Claim {
+	var out []Claim
+	for _, name := range p.Claims {
+		if c, ok := ix.claims[name]; ok {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+func (ix factsIndex) eventsOf(w Workload) []Event {
+	events := append([]Event(nil), ix.events[w.UID]...)
+	if rs, ok := ix.newest(w); ok {
+		events = append(events, ix.events[rs.UID]...)
+	}
+	return events
+}
