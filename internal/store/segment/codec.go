@@ -1,0 +1,193 @@
+package segment
+
+import (
+	"fmt"
+
+	"github.com/klauspost/compress/zstd"
+
+	"fairlead.dev/fairlead/internal/store/otlpwire"
+)
+
+const (
+	// chunkItems is the size of a full chunk. Of 100, 250 and 1000 it is where
+	// the ratio stops growing and a look-up still decodes in well under a
+	// millisecond.
+	chunkItems = 250
+	// smallChunk is the size below which a chunk is merged with others when it
+	// is sealed, and a resource's records in one write share a chunk with others.
+	smallChunk = 125
+	// mixedChunk is the number of resources above which a chunk is sorted
+	// again when it is sealed: a search by service would read it for nothing.
+	mixedChunk = 4
+	// maxChunkBytes bounds a chunk before compression: some spans are large.
+	maxChunkBytes = 4 << 20
+	// maxDecoded bounds what a damaged chunk may claim to decompress to: one
+	// item of any size that the receivers admit, and the rest of its chunk.
+	maxDecoded = 256 << 20
+)
+
+// codec compresses and decompresses chunks. Two encoders: chunks that will be
+// rewritten soon get the fast one.
+type codec struct {
+	fast, best *zstd.Encoder
+	dec        *zstd.Decoder
+}
+
+func newCodec() (*codec, error) {
+	fast, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest))
+	if err != nil {
+		return nil, fmt.Errorf("create encoder: %w", err)
+	}
+	best, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedDefault))
+	if err != nil {
+		return nil, fmt.Errorf("create encoder: %w", err)
+	}
+	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(maxDecoded))
+	if err != nil {
+		return nil, fmt.Errorf("create decoder: %w", err)
+	}
+	return &codec{fast: fast, best: best, dec: dec}, nil
+}
+
+func (c *codec) decode(data []byte) ([]byte, error) {
+	b, err := c.dec.DecodeAll(data, nil)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w: decompress: %w", ErrCorrupt, ErrBadChunk, err)
+	}
+	return b, nil
+}
+
+// chunk is one row of the chunks table with its index entries.
+type chunk struct {
+	id         int64
+	kind       Kind
+	n          int
+	mint, maxt int64
+	data       []byte
+	res        []chunkResource
+	errors     []errorSpan
+	keys       []uint64 // distinct trace keys
+}
+
+// final reports whether sealing would leave the chunk as it is.
+func (c *chunk) final() bool { return c.n >= smallChunk && len(c.res) <= mixedChunk }
+
+type chunkResource struct{ id, mint, maxt int64 }
+
+type errorSpan struct {
+	res, start int64
+	idx        int
+}
+
+// resolved is a record whose resource has its id in the file.
+type resolved struct {
+	*Record
+	res int64
+}
+
+// plan sorts records by resource, keeping the order within one, and cuts them
+// into chunks: a resource with enough records gets chunks of its own of about
+// equal size, the others share.
+func plan(records []resolved) [][]resolved {
+	count := map[int64]int{}
+	var order []int64
+	for _, r := range records {
+		if count[r.res] == 0 {
+			order = append(order, r.res)
+		}
+		count[r.res]++
+	}
+	groups := make(map[int64][]resolved, len(order))
+	for _, r := range records {
+		g := groups[r.res]
+		if g == nil {
+			g = make([]resolved, 0, count[r.res])
+		}
+		groups[r.res] = append(g, r)
+	}
+	var parts [][]resolved
+	var shared []resolved
+	for _, id := range order {
+		if g := groups[id]; len(g) >= smallChunk {
+			parts = cut(parts, g)
+		} else {
+			shared = append(shared, g...)
+		}
+	}
+	return cut(parts, shared)
+}
+
+func cut(parts [][]resolved, group []resolved) [][]resolved {
+	if len(group) == 0 {
+		return parts
+	}
+	k := max(1, (len(group)+chunkItems/2)/chunkItems)
+	size := (len(group) + k - 1) / k
+	for len(group) > 0 {
+		n, bytes := 0, 0
+		for n < min(size, len(group)) && (n == 0 || bytes < maxChunkBytes) {
+			bytes += len(group[n].Raw)
+			n++
+		}
+		parts = append(parts, group[:n])
+		group = group[n:]
+	}
+	return parts
+}
+
+// describe makes a chunk of one part of a plan, without its body.
+func describe(kind Kind, part []resolved) *chunk {
+	ch := &chunk{kind: kind, n: len(part), mint: part[0].Time, maxt: part[0].Time}
+	seen := make(map[uint64]struct{}, len(part))
+	for i, r := range part {
+		ch.mint, ch.maxt = min(ch.mint, r.Time), max(ch.maxt, r.Time)
+		if n := len(ch.res); n == 0 || ch.res[n-1].id != r.res {
+			ch.res = append(ch.res, chunkResource{r.res, r.Time, r.Time})
+		}
+		last := &ch.res[len(ch.res)-1]
+		last.mint, last.maxt = min(last.mint, r.Time), max(last.maxt, r.Time)
+		if r.Error {
+			ch.errors = append(ch.errors, errorSpan{r.res, r.Time, i})
+		}
+		if k := traceKey(r.Trace); k != 0 {
+			if _, ok := seen[k]; !ok {
+				seen[k] = struct{}{}
+				ch.keys = append(ch.keys, k)
+			}
+		}
+	}
+	return ch
+}
+
+// encode makes a chunk of one part of a plan that is not sealed yet.
+func (c *codec) encode(kind Kind, part []resolved) *chunk {
+	ch := describe(kind, part)
+	enc := c.fast
+	if ch.final() {
+		enc = c.best
+	}
+	ch.data = enc.EncodeAll(body(part), nil)
+	return ch
+}
+
+// encodeSealed makes a chunk that is not rewritten again.
+func (c *codec) encodeSealed(kind Kind, part []resolved) *chunk {
+	ch := describe(kind, part)
+	ch.data = c.best.EncodeAll(body(part), nil)
+	return ch
+}
+
+// body encodes the part as a TracesData or LogsData.
+func body(part []resolved) []byte {
+	items := make([]otlpwire.Item, len(part))
+	size, res := 0, int64(-1)
+	for i, r := range part {
+		items[i] = r.Item
+		size += len(r.Raw) + 8
+		if r.res != res {
+			size += len(r.Resource) + len(r.Scope) + 16
+			res = r.res
+		}
+	}
+	return otlpwire.Append(make([]byte, 0, size), items)
+}
