@@ -66,6 +66,33 @@ generated: ## fail when generated files are out of date
 	go generate ./...
 	@git diff --exit-code --stat || { echo "generated files changed: commit them"; exit 1; }
 
+.PHONY: cluster
+cluster: ## build bin/cluster, the program of the test bed (docs/testing.md)
+	cd test/cluster && go build -o ../../bin/cluster ./cmd/cluster
+
+.PHONY: cluster-build
+cluster-build: cluster ## build what a cluster runs, into the user's cache
+	bin/cluster build
+
+.PHONY: cluster-up
+cluster-up: cluster ## start a cluster that stays
+	bin/cluster up
+
+.PHONY: cluster-down
+cluster-down: cluster ## end it
+	bin/cluster down
+
+# Tests are compiled outside and run inside, where there is no other network.
+# Exit status 77: no cluster can be started here, which cluster has said.
+.PHONY: e2e
+e2e: build cluster ## end-to-end tests on a real cluster: its own, or KUBECONFIG's
+	go test -c -tags e2e -o bin/e2e.test ./test/e2e
+	cd test/e2e && ../../bin/cluster run -- ../../bin/e2e.test -test.v $(E2E_ARGS) || { code=$$?; [ $$code = 77 ] || exit $$code; }
+
+.PHONY: cluster-test
+cluster-test: cluster ## the test bed's own tests on real clusters: leaks, faults, traffic
+	cd test/cluster && go test -tags e2e -count=1 -timeout 30m -v ./cmd/cluster
+
 $(GOLANGCI):
 	@mkdir -p $(TOOLS)
 	GOBIN=$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0

@@ -1,3 +1,5 @@
+//go:build component
+
 // Command coredns is CoreDNS with only the plugins that cluster DNS needs.
 package main
 

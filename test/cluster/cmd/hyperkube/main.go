@@ -1,3 +1,5 @@
+//go:build component
+
 // Command hyperkube is etcd, the Kubernetes components and kubectl in one
 // binary, so that the test bed links Kubernetes once instead of seven times.
 //
@@ -5,6 +7,9 @@
 // makes symbolic links) or by the first argument:
 //
 //	hyperkube kube-apiserver --help
+//
+// The build tag keeps it out of "go vet ./..." and "go test ./...", which would
+// compile all of Kubernetes a second time.
 package main
 
 import (

@@ -105,7 +105,7 @@ func (c Cache) compile(ctx context.Context, b binary, dir string) error {
 	env := []string{"CGO_ENABLED=0", "GOWORK=off"}
 	out := filepath.Join(dir, b.name)
 	if !strings.Contains(b.pkg, "@") {
-		return c.run(ctx, env, "go", "build", "-mod=readonly", "-buildvcs=false", "-ldflags", ldflags, "-o", out, b.pkg)
+		return c.run(ctx, env, "go", "build", "-tags=component", "-mod=readonly", "-buildvcs=false", "-ldflags", ldflags, "-o", out, b.pkg)
 	}
 	err := c.run(ctx, append(env, "GOBIN="+dir), "go", "install", "-buildvcs=false", "-ldflags", ldflags, b.pkg)
 	if err != nil {
