@@ -71,6 +71,8 @@ type GuardPair struct {
 	Phi float64 `json:"phi"`
 	// Gate is the dispersion over a gate's length.
 	Gate float64 `json:"gate"`
+	// Short is the dispersion over the two minutes of an interim look.
+	Short float64 `json:"short"`
 	// Spread is the standard deviation of a group's lasting log-rate.
 	Spread float64 `json:"spread"`
 }

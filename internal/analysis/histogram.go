@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"encoding/json"
 	"math"
 	"slices"
 )
@@ -186,4 +187,36 @@ func (h *Histogram) Quantile(q float64) float64 {
 		}
 	}
 	return h.upper(last)
+}
+
+// histogramJSON is a Histogram without the infinite bound, which JSON cannot say.
+type histogramJSON struct {
+	Bounds []float64 `json:"bounds,omitempty"`
+	Inf    bool      `json:"inf,omitempty"`
+	Schema int8      `json:"schema,omitempty"`
+	Zero   float64   `json:"zero,omitempty"`
+	First  int32     `json:"first,omitempty"`
+	Counts []float64 `json:"counts,omitempty"`
+}
+
+// MarshalJSON writes the histogram.
+func (h Histogram) MarshalJSON() ([]byte, error) {
+	out := histogramJSON{h.Bounds, false, h.Schema, h.Zero, h.First, h.Counts}
+	if n := len(h.Bounds); n > 0 && math.IsInf(h.Bounds[n-1], 1) {
+		out.Bounds, out.Inf = h.Bounds[:n-1], true
+	}
+	return json.Marshal(out)
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (h *Histogram) UnmarshalJSON(b []byte) error {
+	var in histogramJSON
+	if err := json.Unmarshal(b, &in); err != nil {
+		return err
+	}
+	if in.Inf {
+		in.Bounds = append(in.Bounds, math.Inf(1))
+	}
+	*h = Histogram{in.Bounds, in.Schema, in.Zero, in.First, in.Counts}
+	return nil
 }

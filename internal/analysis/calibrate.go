@@ -1,0 +1,386 @@
+package analysis
+
+import (
+	"math"
+	"math/rand/v2"
+
+	"fairlead.dev/fairlead/internal/analysis/sequential"
+)
+
+const (
+	// placebos is the number of random groups of pods that play the canary.
+	placebos = 20
+	// placeboLimit is the e-value that no placebo group may reach over the
+	// history: with twenty groups about one would by chance at its limit.
+	placeboLimit = 20
+	// phiStep is the ratio of the dispersions that are tried, maxPhi their end.
+	phiStep = 1.4
+	maxPhi  = 5000
+	// extreme is the z-value that the worst of some hundred windows reaches by chance.
+	extreme = 3.2
+	// minWindowEvents is how many events a window needs to say something.
+	minWindowEvents = 5
+	// lasting is the z-value from which a difference between pods is taken to
+	// last. Under chance alone one metric in a hundred looks so.
+	lasting = 2.5
+	// windowSeconds and shortSeconds are the spans of gate looks and interim looks.
+	windowSeconds = 600
+	shortSeconds  = 120
+	// blocks is into how many parts the history is cut to find lasting differences.
+	blocks = 6
+)
+
+// capShares are the caps that are tried, as shares of the full one.
+var capShares = []float64{1, 0.5, 0.25, 0.12, 0.06}
+
+// calibration measures one metric's noise on the stable pods' history.
+type calibration struct {
+	pods   *podEvents
+	events [][]float64 // [interval][pod]
+	base   podBase
+	full   float64
+	lifts  []float64
+	c2     float64 // variance of the pods' lasting log-rates
+}
+
+func newCalibration(p *podEvents, events [][]float64, base podBase, full float64) *calibration {
+	c := &calibration{pods: p, events: events, base: base, full: full, lifts: latencyLifts}
+	if base.delta > 0 {
+		c.lifts = errorLifts
+	}
+	if len(p.names) >= 3 {
+		c.c2 = c.lastingVariance()
+	}
+	return c
+}
+
+// alone is the guard of a service whose pods cannot be told apart: the
+// dispersion between windows of the whole track, which contains what all pods
+// share and is therefore too large rather than too small.
+func (c *calibration) alone() GuardPair {
+	g := GuardPair{Size: 1, Cap: fallbackCap, Phi: 1, Gate: 1}
+	fano := func(w int) float64 {
+		var xs, ns []float64
+		for a := 0; a+w <= len(c.events); a += w {
+			x, n := 0.0, 0.0
+			for t := a; t < a+w; t++ {
+				x += c.events[t][0]
+				n += c.pods.units[t][0]
+			}
+			xs, ns = append(xs, x), append(ns, n)
+		}
+		z2, m := 0.0, 0.0
+		for i := range xs {
+			if want := ns[i] * c.base.rate; want >= 1 {
+				z2 += (xs[i] - want) * (xs[i] - want) / want
+				m++
+			}
+		}
+		if m < 3 {
+			return 1
+		}
+		return math.Max(1, z2/m/(1+2*math.Sqrt(2/m)))
+	}
+	g.Phi = fano(4)
+	g.Gate = math.Max(g.Phi, fano(8))
+	g.Short = g.Phi
+	return g
+}
+
+// lastingVariance estimates the variance of the pods' lasting log-rates from
+// covariances of different parts of the history, in which clumps and bursts
+// cancel and only what lasts remains:
+//
+//	c^2 = sum_i sum_{a != b} (x_ia - e_ia)(x_ib - e_ib) / sum_i sum_{a != b} e_ia e_ib
+//
+// for pod i and blocks a, b, with e the counts expected at equal rates. It is 0
+// unless it exceeds chance (see lasting).
+func (c *calibration) lastingVariance() float64 {
+	p := len(c.pods.names)
+	size := len(c.events) / blocks
+	if size < 1 {
+		return 0
+	}
+	dev := make([][]float64, blocks)
+	want := make([][]float64, blocks)
+	v := make([]float64, blocks)
+	for a := range blocks {
+		dev[a], want[a] = make([]float64, p), make([]float64, p)
+		x, n := 0.0, 0.0
+		for t := a * size; t < (a+1)*size; t++ {
+			for i := range p {
+				dev[a][i] += c.events[t][i]
+				want[a][i] += c.pods.units[t][i]
+				x += c.events[t][i]
+				n += c.pods.units[t][i]
+			}
+		}
+		for i := range p {
+			if n > 0 {
+				want[a][i] *= x / n
+			}
+			dev[a][i] -= want[a][i]
+			v[a] += dev[a][i] * dev[a][i] / float64(p)
+		}
+	}
+	num, den, noise := 0.0, 0.0, 0.0
+	for a := range blocks {
+		for b := range blocks {
+			if a == b {
+				continue
+			}
+			noise += 2 * v[a] * v[b] * float64(p)
+			for i := range p {
+				num += dev[a][i] * dev[b][i]
+				den += want[a][i] * want[b][i]
+			}
+		}
+	}
+	if den <= 0 || num <= lasting*math.Sqrt(noise) {
+		return 0
+	}
+	return num / den * float64(p) / float64(p-1)
+}
+
+// placebo is one group of pods in the canary's place, over the history.
+type placebo struct {
+	k, n, ks, ns []float64
+}
+
+func (c *calibration) placebos(size int) []placebo {
+	p := len(c.pods.names)
+	// A fixed seed: the same history gives the same guard.
+	rng := rand.New(rand.NewPCG(uint64(p), uint64(size)))
+	count := placebos
+	if size == 1 {
+		count = p
+	}
+	out := make([]placebo, count)
+	for g := range out {
+		member := make([]bool, p)
+		if size == 1 {
+			member[g] = true
+		} else {
+			for _, i := range rng.Perm(p)[:size] {
+				member[i] = true
+			}
+		}
+		t := len(c.events)
+		buf := make([]float64, 4*t)
+		pl := placebo{buf[:t], buf[t : 2*t], buf[2*t : 3*t], buf[3*t:]}
+		for t := range c.events {
+			for i, in := range member {
+				if in {
+					pl.k[t] += c.events[t][i]
+					pl.n[t] += c.pods.units[t][i]
+				} else {
+					pl.ks[t] += c.events[t][i]
+					pl.ns[t] += c.pods.units[t][i]
+				}
+			}
+		}
+		out[g] = pl
+	}
+	return out
+}
+
+// group measures the guard of groups of a size.
+func (c *calibration) group(size int) GuardPair {
+	groups := c.placebos(size)
+	p := len(c.pods.names)
+	g := GuardPair{Size: size, Cap: c.full, Phi: 1}
+	g.Spread = math.Sqrt(c.c2 * (1/float64(size) + 1/float64(p-size)))
+	seconds := c.pods.seconds
+	g.Gate = c.windowPhi(groups, int(math.Max(1, windowSeconds/seconds)))
+	g.Short = c.windowPhi(groups, int(math.Max(1, shortSeconds/seconds)))
+	c.pick(&g, groups)
+	return g
+}
+
+// windowPhi is the dispersion of the groups' counts over windows of w intervals:
+// the larger of the mean square of z, less what chance adds to it, and what
+// explains the worst window. Differences that last are left to the spread.
+func (c *calibration) windowPhi(groups []placebo, w int) float64 {
+	w = min(w, max(1, len(c.events)/4))
+	s, m, worst := 0.0, 0.0, 0.0
+	for _, g := range groups {
+		f, windows := 0.0, float64(len(g.k)/w)
+		if c.c2 > 0 && windows > 1 { // the group's own share, its luck left out
+			k, all := sumOf(g.k), sumOf(g.k)+sumOf(g.ks)
+			if all > 0 {
+				f = k / all
+			}
+		}
+		for a := 0; a+w <= len(g.k); a += w {
+			x, tot := sumOf(g.k[a:a+w]), sumOf(g.k[a:a+w])+sumOf(g.ks[a:a+w])
+			share := f
+			if f == 0 {
+				n := sumOf(g.n[a : a+w])
+				share = n / (n + sumOf(g.ns[a:a+w]))
+			}
+			if tot < minWindowEvents || !(share > 0 && share < 1) {
+				continue
+			}
+			z := (x - share*tot) / math.Sqrt(share*(1-share)*tot)
+			if f > 0 {
+				z *= math.Sqrt(windows / (windows - 1))
+			}
+			s += z * z
+			m++
+			worst = math.Max(worst, math.Abs(z))
+		}
+	}
+	if m == 0 {
+		return 1
+	}
+	return math.Max(1, math.Max(s/m/(1+2*math.Sqrt(2/m)), worst*worst/(extreme*extreme)))
+}
+
+func sumOf(x []float64) float64 {
+	s := 0.0
+	for _, v := range x {
+		s += v
+	}
+	return s
+}
+
+// course is a placebo group's log e-values: per interval and lift the value and
+// what one more event would add, and per factor of the spread.
+type course struct {
+	log, slope [][]float64
+	luck       [][]float64
+	injected   []float64
+}
+
+// course computes what a group would see as the canary.
+func (c *calibration) course(g placebo, lifts, factors []float64) course {
+	h := sequential.TwoRate{Rho: c.base.rho, Delta: c.base.delta}
+	out := course{injected: make([]float64, len(g.k))}
+	extra := math.Min(2*h.Bound(c.base.rate), 0.9-c.base.rate)
+	for t := range g.k {
+		at := sequential.Counts{KC: g.k[t], NC: g.n[t], KS: g.ks[t], NS: g.ns[t]}
+		more := at
+		more.KC++
+		logs, next, luck := make([]float64, len(lifts)), make([]float64, len(lifts)), make([]float64, len(factors))
+		h.Increments(logs, nil, at, lifts, c.base.rate)
+		h.Increments(next, nil, more, lifts, c.base.rate)
+		h.Increments(luck, nil, at, factors, c.base.rate)
+		for j := range next {
+			next[j] -= logs[j]
+		}
+		out.log, out.slope, out.luck = append(out.log, logs), append(out.slope, next), append(out.luck, luck)
+		out.injected[t] = extra * g.n[t]
+	}
+	return out
+}
+
+// pick finds, for every cap, the least dispersion with which no group looks like a
+// regression, and takes the pair that finds an injected one fastest.
+func (c *calibration) pick(g *GuardPair, groups []placebo) {
+	var lifts []float64
+	h := sequential.TwoRate{Rho: c.base.rho, Delta: c.base.delta}
+	for _, l := range c.lifts {
+		if l*h.Bound(c.base.rate) <= sequential.MaxRate {
+			lifts = append(lifts, l)
+		}
+	}
+	if len(lifts) == 0 {
+		return
+	}
+	factors := sequential.Spread{Sigma: g.Spread}.Factors()
+	courses := make([]course, len(groups))
+	for i := range groups {
+		courses[i] = c.course(groups[i], lifts, factors)
+	}
+	best := -1.0
+	for _, share := range capShares {
+		try := *g
+		try.Cap, try.Phi = share*c.full, 1
+		for !quiet(courses, lifts, factors, &try) && try.Phi < maxPhi {
+			try.Phi *= phiStep
+		}
+		if v := growth(courses, lifts, &try); v > best {
+			best = v
+			g.Cap, g.Phi = try.Cap, try.Phi
+		}
+		if try.Phi == 1 {
+			return // chance alone: no guard is needed
+		}
+	}
+}
+
+// quiet says that no group's e-process reaches placeboLimit.
+func quiet(courses []course, lifts, factors []float64, g *GuardPair) bool {
+	temper, luckTemper := make([]float64, len(lifts)), make([]float64, len(factors))
+	for j, l := range lifts {
+		temper[j] = 1 / g.temper(l)
+	}
+	for i, f := range factors {
+		luckTemper[i] = 1 / g.temper(f)
+	}
+	for i := range courses {
+		if !courses[i].quiet(temper, luckTemper, g.Cap) {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *course) quiet(temper, luckTemper []float64, limit float64) bool {
+	mix := sequential.NewMixture(len(temper))
+	var disc sequential.Discount
+	disc.Begin(sequential.Spread{Sigma: boolSigma(len(luckTemper) > 0)})
+	inc, luck := make([]float64, len(temper)), make([]float64, len(luckTemper))
+	for t := range c.log {
+		for j, v := range c.log[t] {
+			inc[j] = math.Min(v*temper[j], limit)
+		}
+		mix.Add(inc)
+		if len(luck) > 0 {
+			for i, v := range c.luck[t] {
+				luck[i] = math.Min(v*luckTemper[i], limit)
+			}
+			disc.Add(luck)
+		}
+		if hot(mix.Logs) && mix.E()*math.Exp(-disc.Log()) > placeboLimit {
+			return false
+		}
+	}
+	return true
+}
+
+func boolSigma(on bool) float64 {
+	if on {
+		return 1
+	}
+	return 0
+}
+
+// hot says that some component alone could pass the limit.
+func hot(logs []float64) bool {
+	limit := math.Log(float64(placeboLimit)) - math.Log(float64(len(logs)))
+	for _, l := range logs {
+		if l > limit {
+			return true
+		}
+	}
+	return false
+}
+
+// growth is the evidence that the best lift collects over all groups when a
+// regression of twice the margin's bound is injected into each.
+func growth(courses []course, lifts []float64, g *GuardPair) float64 {
+	best := math.Inf(-1)
+	for j, l := range lifts {
+		f := 1 / g.temper(l)
+		sum := 0.0
+		for i := range courses {
+			c := &courses[i]
+			for t := range c.log {
+				sum += math.Min((c.log[t][j]+c.slope[t][j]*c.injected[t])*f, g.Cap)
+			}
+		}
+		best = math.Max(best, sum)
+	}
+	return best
+}
