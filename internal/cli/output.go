@@ -38,6 +38,7 @@ func (f *outputFlag) encode(w io.Writer, v any) (done bool, err error) {
 	case "json":
 		e := json.NewEncoder(w)
 		e.SetIndent("", "  ")
+		e.SetEscapeHTML(false)
 		return true, e.Encode(v)
 	case "yaml":
 		b, err := yaml.Marshal(v)

@@ -33,6 +33,7 @@ func newRootCommand(s Streams) *cobra.Command {
 	cmd.SetOut(s.Out)
 	cmd.SetErr(s.Err)
 	cmd.AddCommand(
+		newCanaryCommand(s),
 		newReleasesCommand(s),
 		newReleaseCommand(s),
 		newServerCommand(s),
