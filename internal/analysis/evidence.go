@@ -36,13 +36,7 @@ func (j *Judge) Verdict() Verdict {
 	for i := range j.tests {
 		v.Checks = append(v.Checks, j.check(i))
 	}
-	for _, i := range o.Attributed {
-		name := j.tests[i].metric
-		if r := j.tests[i].row; r >= 0 {
-			name += " " + j.rowName(r)
-		}
-		v.Attributed = append(v.Attributed, name)
-	}
+	v.Attributed = j.attributed()
 	v.Results = j.results(v.Checks)
 	slices.SortStableFunc(v.Checks, func(a, b Check) int {
 		return cmp.Or(cmp.Compare(stateRank(a.State), stateRank(b.State)), cmp.Compare(b.LogEvidence, a.LogEvidence))

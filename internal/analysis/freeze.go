@@ -41,12 +41,74 @@ func Freeze(cfg Config, h History) (Frozen, error) {
 	if err != nil {
 		return Frozen{}, err
 	}
-	past.routes(&cfg, &f)
-	for i := range f.Routes {
-		past.bounds(&cfg, &f.Routes[i])
+	past.choose(&cfg, &f)
+	past.pods(&cfg, &f, h).finish(&cfg, &f, h.CanaryPods)
+	return f, nil
+}
+
+// Sums is a history that somebody has summed already.
+type Sums struct {
+	From, To time.Time
+	Routes   []RouteSums
+	// Units are requests, per interval and pod.
+	Units [][]float64
+	// Events are, per metric, its events per interval and pod: errors of
+	// error_rate, requests above the first bound of each route for latencies.
+	Events         map[string][][]float64
+	ErrorsEverSeen bool
+	CanaryPods     []int
+}
+
+// RouteSums is a route's whole history.
+type RouteSums struct {
+	Route            string
+	Requests, Errors float64
+	Latency          Histogram
+}
+
+// FreezeSums is Freeze of a summed history.
+func FreezeSums(cfg Config, h Sums) (Frozen, error) {
+	if err := cfg.Validate(); err != nil {
+		return Frozen{}, err
 	}
-	pods := past.pods(&cfg, &f, h)
-	f.Pods = len(pods.names)
+	f := Frozen{SchemaVersion: SchemaVersion, From: h.From, To: h.To, ErrorsEverSeen: h.ErrorsEverSeen}
+	p := &past{byRoute: map[string]*pastRoute{}}
+	for _, r := range h.Routes {
+		p.byRoute[r.Route] = &pastRoute{requests: r.Requests, errors: r.Errors, latency: r.Latency}
+	}
+	p.choose(&cfg, &f)
+	e := &podEvents{units: h.Units, of: h.Events, base: map[string]podBase{}}
+	if len(h.Units) > 0 {
+		for i := range h.Units[0] {
+			e.names = append(e.names, fmt.Sprint(i))
+		}
+	}
+	units := 0.0
+	for _, u := range h.Units {
+		units += sumOf(u)
+	}
+	for name, events := range h.Events {
+		n := 0.0
+		for _, u := range events {
+			n += sumOf(u)
+		}
+		e.setBase(&cfg, &f, name, n, units)
+	}
+	e.finish(&cfg, &f, h.CanaryPods)
+	return f, nil
+}
+
+// choose picks routes and bounds.
+func (p *past) choose(cfg *Config, f *Frozen) {
+	p.routes(cfg, f)
+	for i := range f.Routes {
+		p.bounds(cfg, &f.Routes[i])
+	}
+}
+
+// finish measures the guard and says how far it can be trusted.
+func (e *podEvents) finish(cfg *Config, f *Frozen, canaryPods []int) {
+	f.Pods = len(e.names)
 	switch length := f.To.Sub(f.From); {
 	case length <= 0:
 		f.Fallback = "there is no history of the stable track"
@@ -55,8 +117,10 @@ func Freeze(cfg Config, h History) (Frozen, error) {
 	case f.Pods < guardPods:
 		f.Fallback = fmt.Sprintf("the stable track has %d pods, %d are wanted to tell noise from harm", f.Pods, guardPods)
 	}
-	pods.measure(&cfg, &f, h.CanaryPods)
-	return f, nil
+	if n := len(e.units); n > 0 {
+		e.seconds = math.Max(1, f.To.Sub(f.From).Seconds()/float64(n))
+	}
+	e.measure(cfg, f, canaryPods)
 }
 
 // past is the stable track's history, summed per route.

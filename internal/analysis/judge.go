@@ -260,3 +260,23 @@ func checkInterval(iv *Interval, last time.Time) error {
 	}
 	return nil
 }
+
+// Outcome is the newest decision alone, with what it was traced to: cheaper than
+// a Verdict for those who fold many intervals.
+func (j *Judge) Outcome() (Decision, Reason, []string) {
+	o := &j.st.Outcome
+	return o.Decision, o.Reason, j.attributed()
+}
+
+// attributed names the tests that the harm was traced to.
+func (j *Judge) attributed() []string {
+	var names []string
+	for _, i := range j.st.Outcome.Attributed {
+		name := j.tests[i].metric
+		if r := j.tests[i].row; r >= 0 {
+			name += " " + j.rowName(r)
+		}
+		names = append(names, name)
+	}
+	return names
+}

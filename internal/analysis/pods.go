@@ -1,9 +1,6 @@
 package analysis
 
-import (
-	"math"
-	"slices"
-)
+import "slices"
 
 // podEvents is the stable pods' history: per interval and pod the units, and per
 // metric the events.
@@ -85,17 +82,23 @@ func (p *past) pods(cfg *Config, f *Frozen, h History) *podEvents {
 			e.of[m.name] = append(e.of[m.name], x[q])
 		}
 	}
-	if n := len(e.units); n > 0 {
-		e.seconds = math.Max(1, f.To.Sub(f.From).Seconds()/float64(n))
-	}
-	margin := cfg.ErrorRate.Margin
-	e.base[MetricErrorRate] = podBase{1 + margin.Relative, margin.Absolute, (events + 0.5) / (units + 1)}
+	e.setBase(cfg, f, MetricErrorRate, events, units)
 	for q, m := range metrics {
-		if above[q] >= minExceedances {
-			e.base[m.name] = podBase{meanRatio(f, m.name), 0, above[q] / units}
-		}
+		e.setBase(cfg, f, m.name, above[q], units)
 	}
 	return e
+}
+
+// setBase says what a metric's placebos are compared with; metrics with too few
+// events are not measured.
+func (e *podEvents) setBase(cfg *Config, f *Frozen, name string, events, units float64) {
+	switch {
+	case name == MetricErrorRate:
+		m := cfg.ErrorRate.Margin
+		e.base[name] = podBase{1 + m.Relative, m.Absolute, (events + 0.5) / (units + 1)}
+	case events >= minExceedances:
+		e.base[name] = podBase{meanRatio(f, name), 0, events / units}
+	}
 }
 
 // meanRatio is the aggregate's ratio of tails, weighted by exceedances.
