@@ -64,20 +64,21 @@ func FindCause(s Snapshot, class ErrorType, words string) Cause {
 			c.Log = &tail
 		}
 	}
-	c.Sentence = worst.sentence(c.lastWords())
+	last := ""
+	if worst.trouble.rank == rankCrash { // probes, limits and the runtime have had their say already
+		last = c.lastWords()
+	}
+	c.Sentence = worst.sentence(last)
 	if class == ErrorCancelled {
 		c.Sentence = "cancelled while " + c.Sentence
 	}
 	return c
 }
 
-// lastWords are what the container said at its end: its termination message, or
-// the last line of its log. Probes and pulls have said theirs already.
+// lastWords are what the container said at its end: the last line of its
+// termination message, or else of its log.
 func (c Cause) lastWords() string {
 	if c.Termination == nil {
-		return ""
-	}
-	if c.Reason == "StartError" || c.Reason == "ContainerCannotRun" {
 		return ""
 	}
 	if lines := strings.Split(strings.TrimSpace(c.Termination.Message), "\n"); lines[len(lines)-1] != "" {
@@ -129,7 +130,7 @@ func suspectsOf(f Facts) []suspect {
 			continue
 		}
 		hook := ix.hook(w.Meta)
-		ready, text := w.IsReady(ReadyWatcher, nil)
+		ready, text := w.IsReady(ReadyWatcher, ix.newest(w))
 		if ready {
 			continue
 		}
@@ -142,7 +143,7 @@ func suspectsOf(f Facts) []suspect {
 		}
 		x.trouble, _ = WorkloadTrouble(w, ix.eventsOf(w))
 		for _, p := range ix.newestPods(w) {
-			t := PodTrouble(p, ix.events[p.UID])
+			t := ix.troubleOf(p)
 			if t.order() < x.order() {
 				x.trouble, x.pod = t, p.Name
 			}
@@ -160,7 +161,7 @@ func suspectsOf(f Facts) []suspect {
 		if !ix.root(p.Meta) || ix.ownerTracked(p.Meta) || p.Phase == "Succeeded" || !hook && p.Ready() || !p.Deleting.IsZero() {
 			continue
 		}
-		x := suspect{object: p.ObjectRef, hook: hook, state: "is not ready", pod: p.Name, trouble: PodTrouble(p, ix.events[p.UID])}
+		x := suspect{object: p.ObjectRef, hook: hook, state: "is not ready", pod: p.Name, trouble: ix.troubleOf(p)}
 		if hook {
 			x.state = "has not completed"
 		}

@@ -44,7 +44,7 @@ func (f Facts) Failing() []Failing {
 		}
 	}
 	for _, w := range f.Workloads {
-		if ready, _ := w.IsReady(ReadyWatcher, nil); !ready && ix.root(w.Meta) {
+		if ready, _ := w.IsReady(ReadyWatcher, ix.newest(w)); !ready && ix.root(w.Meta) {
 			add(w.ObjectRef, ix.newestPods(w))
 		}
 	}

@@ -1,5 +1,10 @@
 package release
 
+import (
+	"fmt"
+	"strings"
+)
+
 // factsIndex finds what belongs together in facts.
 type factsIndex struct {
 	workloads map[string]Workload // by UID
@@ -52,21 +57,25 @@ func (ix factsIndex) root(m Meta) bool {
 	return m.Owner.IsZero() || !ix.ownerTracked(m) && m.Owner.Kind != "CronJob"
 }
 
-// newest returns a Deployment's newest ReplicaSet.
-func (ix factsIndex) newest(d Workload) (rs Workload, ok bool) {
+// newest returns the ReplicaSet of a Deployment's newest template, nil without one.
+func (ix factsIndex) newest(d Workload) *Workload {
+	var newest *Workload
+	if d.Kind != KindDeployment {
+		return nil
+	}
 	for _, w := range ix.children[d.UID] {
-		if w.Kind == KindReplicaSet && (!ok || w.Revision > rs.Revision) {
-			rs, ok = w, true
+		if w.Kind == KindReplicaSet && w.Revision == d.Revision {
+			newest = &w
 		}
 	}
-	return rs, ok
+	return newest
 }
 
 // newestPods returns the pods of a workload's newest template.
 func (ix factsIndex) newestPods(w Workload) []Pod {
 	if w.Kind == KindDeployment {
-		rs, ok := ix.newest(w)
-		if !ok {
+		rs := ix.newest(w)
+		if rs == nil {
 			return nil
 		}
 		return ix.pods[rs.UID]
@@ -78,6 +87,23 @@ func (ix factsIndex) newestPods(w Workload) []Pod {
 		}
 	}
 	return out
+}
+
+// troubleOf is PodTrouble, and names the claims for which a pod finds no node.
+func (ix factsIndex) troubleOf(p Pod) Trouble {
+	t := PodTrouble(p, ix.events[p.UID])
+	if t.Reason != ReasonUnschedulable || !strings.Contains(strings.ToLower(t.Text), "persistentvolumeclaim") {
+		return t
+	}
+	for _, c := range ix.claimsOf(p) {
+		if c.Phase != "Bound" {
+			t.Text += fmt.Sprintf("; %s is %s", c.String(), c.Phase)
+			if c.StorageClass != "" {
+				t.Text += fmt.Sprintf(" (storage class %q)", c.StorageClass)
+			}
+		}
+	}
+	return t
 }
 
 func (ix factsIndex) claimsOf(p Pod) []Claim {
@@ -92,7 +118,7 @@ func (ix factsIndex) claimsOf(p Pod) []Claim {
 
 func (ix factsIndex) eventsOf(w Workload) []Event {
 	events := append([]Event(nil), ix.events[w.UID]...)
-	if rs, ok := ix.newest(w); ok {
+	if rs := ix.newest(w); rs != nil {
 		events = append(events, ix.events[rs.UID]...)
 	}
 	return events

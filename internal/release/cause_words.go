@@ -58,7 +58,7 @@ var (
 	rpcError    = regexp.MustCompile(`rpc error: code = \w+ desc = `)
 	pullPrefix  = regexp.MustCompile(`^(Failed to pull|Back-off pulling) image "[^"]*"(: )?`)
 	pullNesting = regexp.MustCompile(`^(?:ErrImagePull: )?failed to pull and unpack image "[^"]*": (?:failed to resolve reference "[^"]*": )?`)
-	preemption  = regexp.MustCompile(`\s*preemption: .*$`)
+	preemption  = regexp.MustCompile(`\.\s+(?:no new claims to deallocate,?\s*)?(?:preemption: .*|not found)?$`)
 	mountObject = regexp.MustCompile(`object "([^"/]+)"/"([^"]+)" not registered`)
 )
 
@@ -79,8 +79,8 @@ func startError(s string) string {
 	return strings.TrimPrefix(s, "failed to create containerd task: ")
 }
 
-// schedulerWords leaves out what the scheduler says of preemption: where it
-// helps nobody it only repeats.
+// schedulerWords leaves out what the scheduler says of preemption after its own
+// verdict: where that helps nobody it only repeats.
 func schedulerWords(s string) string { return preemption.ReplaceAllString(s, "") }
 
 func mountWords(s string) string {

@@ -17,8 +17,9 @@ const (
 )
 
 // IsReady reports whether the workload is ready by the rule, and how far it is in
-// a few words ("1/3 ready"). newest is the newest ReplicaSet of a Deployment
-// for the legacy rule, nil where it is not known. A Job is ready when it is
+// a few words ("1/3 ready"). newest is the ReplicaSet of a Deployment's newest
+// template, nil where it is not known: a Deployment's own count of ready pods
+// has old ones in it. A Job is ready when it is
 // complete; a failed one never is.
 func (w Workload) IsReady(rule ReadyRule, newest *Workload) (ready bool, text string) {
 	switch w.Kind {
@@ -39,22 +40,24 @@ func (w Workload) deploymentReady(rule ReadyRule, newest *Workload) (bool, strin
 	if w.ObservedGeneration < w.Generation {
 		return false, "not observed yet"
 	}
-	if rule == ReadyLegacy {
-		ready := min(w.Ready, w.Updated)
-		if newest != nil {
-			ready = newest.Ready
+	if newest != nil {
+		text := fmt.Sprintf("%d/%d ready", newest.Ready, w.Desired)
+		if rule == ReadyLegacy {
+			return newest.Ready >= w.Desired-w.MaxUnavailable, text
 		}
-		return ready >= w.Desired-w.MaxUnavailable, fmt.Sprintf("%d/%d ready", ready, w.Desired)
+		if newest.Ready < w.Desired {
+			return false, text
+		}
 	}
 	switch {
-	case w.Updated < w.Desired:
+	case w.Updated < w.Desired && w.Total > 0:
 		return false, fmt.Sprintf("%d/%d updated", w.Updated, w.Desired)
-	case w.Ready < w.Desired:
+	case w.Updated < w.Desired || w.Ready < w.Desired:
 		return false, w.progress()
 	case w.Available < w.Desired:
 		return false, fmt.Sprintf("%d/%d available", w.Available, w.Desired)
 	case w.Total > w.Desired:
-		return false, fmt.Sprintf("%d old pods still running", w.Total-w.Desired)
+		return false, oldPods(w.Total - w.Desired)
 	}
 	return true, w.progress()
 }
@@ -76,10 +79,12 @@ func (w Workload) statefulSetReady(rule ReadyRule) (bool, string) {
 		return false, "current revision not switched yet"
 	}
 	if rule != ReadyLegacy && w.Total > w.Desired {
-		return false, fmt.Sprintf("%d old pods still running", w.Total-w.Desired)
+		return false, oldPods(w.Total - w.Desired)
 	}
 	return true, w.progress()
 }
+
+func oldPods(n int32) string { return plural(int(n), "old pod") + " still running" }
 
 func (w Workload) daemonSetReady(rule ReadyRule) (bool, string) {
 	if w.ObservedGeneration < w.Generation {

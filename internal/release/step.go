@@ -9,13 +9,14 @@ type StepKind string
 const (
 	StepHook     StepKind = "hook"         // a hook ran
 	StepWorkload StepKind = "workload"     // a workload changed until it was ready
-	StepRemoval  StepKind = "removal"      // an object was deleted until it and its pods were gone
+	StepRemoval  StepKind = "removal"      // an object was deleted until it was gone, and as far as seen its pods
 	StepClaim    StepKind = "claim"        // a PersistentVolumeClaim was created until it was bound
 	StepPod      StepKind = "pod"          // a pod was created until it was ready
 	StepSchedule StepKind = "pod.schedule" // created until a node was chosen
 	StepPull     StepKind = "pod.pull"     // an image was pulled
 	StepInit     StepKind = "pod.init"     // its init containers ran
 	StepStart    StepKind = "pod.start"    // its containers started until it was ready
+	StepRun      StepKind = "pod.run"      // the containers of a Job's or hook's pod ran
 	StepPods     StepKind = "pods"         // the pods beyond the cap, summed up
 )
 
@@ -52,6 +53,7 @@ var stepNames = map[StepKind]string{
 	StepPull:     "k8s.pod.pull",
 	StepInit:     "k8s.pod.init",
 	StepStart:    "k8s.pod.start",
+	StepRun:      "k8s.pod.run",
 	StepPods:     "k8s.pods",
 }
 

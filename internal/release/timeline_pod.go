@@ -54,7 +54,20 @@ func (t *Timeline) observePod(o Observation) bool {
 		t.buried()
 	}
 	p.judge(t.events[cur.UID], o.At)
+	t.blame(p)
 	return true
+}
+
+// blame keeps a pod's hard trouble with the rollout that made the pod: when the
+// rollout is given up, its pods are gone.
+func (t *Timeline) blame(p *podTrack) {
+	w := t.workloads[t.rootOf(p.cur.Meta)]
+	if w == nil || len(w.rollouts) == 0 || !p.trouble.hard() || !p.deleting.IsZero() {
+		return
+	}
+	if r := &w.rollouts[len(w.rollouts)-1]; r.end.IsZero() && !p.start.Before(r.start.Add(-crossing)) {
+		r.trouble = p.trouble
+	}
 }
 
 func (p *podTrack) observeInit(at func(time.Time) time.Time) {
@@ -107,6 +120,10 @@ func ContainerOf(fieldPath string) string {
 	return ""
 }
 
+// maxPulls bounds the pulls of one pod: with the policy Always, each restart of a
+// container pulls again.
+const maxPulls = 10
+
 // pulled reads the events of an image pull. The kubelet tells how long a pull
 // took; its beginning is reckoned back from the receipt of its end.
 func (p *podTrack) pulled(e Event) {
@@ -123,13 +140,16 @@ func (p *podTrack) pulled(e Event) {
 	}
 	switch e.Reason {
 	case "Pulling":
-		if open == nil { // a retry belongs to the pull that has not come to its end
+		if open == nil && len(p.pulls) < maxPulls { // a retry belongs to the pull that has not come to its end
 			p.pulls = append(p.pulls, pull{container: container, image: image, start: at})
 		}
 	case "Pulled":
 		m := pulledIn.FindStringSubmatch(e.Message)
 		if m == nil {
 			return // "already present on machine": nothing was pulled
+		}
+		if open == nil && len(p.pulls) >= maxPulls {
+			return
 		}
 		took, err := time.ParseDuration(m[1])
 		if open == nil {

@@ -1,13 +1,19 @@
 package release
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
 
-// end returns when a pod was ready, or ended otherwise; zero while it goes on.
+// end returns when a pod was ready, or ended otherwise; zero while it goes on. A
+// Job's pod is there to end.
 func (p *podTrack) end() time.Time {
 	switch {
+	case p.runsToEnd() && !p.ended.IsZero():
+		return p.ended
+	case p.runsToEnd():
+		return p.gone
 	case !p.ready.IsZero():
 		return p.ready
 	case !p.ended.IsZero():
@@ -15,6 +21,8 @@ func (p *podTrack) end() time.Time {
 	}
 	return p.gone
 }
+
+func (p *podTrack) runsToEnd() bool { return p.cur.Owner.Kind == KindJob || len(p.cur.Hook) > 0 }
 
 // pod returns the step of a pod, from its creation until it was ready, with
 // what it went through.
@@ -26,11 +34,7 @@ func (v view) pod(p *podTrack) Step {
 
 // podHook returns the step of a hook that is a pod: it lasts until the pod ended.
 func (v view) podHook(p *podTrack) Step {
-	end := p.ended
-	if end.IsZero() {
-		end = p.gone
-	}
-	s := newStep(StepHook, p.cur.ObjectRef, p.start, end, v.from, v.to)
+	s := newStep(StepHook, p.cur.ObjectRef, p.start, p.end(), v.from, v.to)
 	s.set("helm.hook", strings.Join(p.cur.Hook, ","))
 	v.fill(&s, p)
 	return s
@@ -45,7 +49,7 @@ func (v view) fill(s *Step, p *podTrack) {
 	}
 	s.set("k8s.pod.restarts", int64(restarts))
 	s.set("k8s.pod.phase", p.cur.Phase)
-	unwell := p.ready.IsZero() && p.cur.Phase != "Succeeded"
+	unwell := p.cur.Phase != "Succeeded" && (p.ready.IsZero() || p.runsToEnd())
 	if unwell && p.trouble.Reason != "" {
 		s.Reason, s.Message, s.Failed = p.trouble.Reason, p.trouble.Text, p.trouble.hard()
 	}
@@ -91,10 +95,14 @@ func (v view) podChildren(p *podTrack) []Step {
 	if n := len(steps); n > 0 && steps[n-1].Kind == StepInit && p.trouble.Init {
 		steps[n-1].Reason, steps[n-1].Message, steps[n-1].Failed = p.trouble.Reason, p.trouble.Text, p.trouble.hard()
 	}
-	n := len(steps)
-	if steps = add(steps, StepStart, p.running, p.ready); len(steps) > n && p.ready.IsZero() && !p.trouble.Init && p.trouble.Reason != "" {
+	n, kind, until := len(steps), StepStart, p.ready
+	if p.runsToEnd() {
+		kind, until = StepRun, p.ended
+	}
+	if steps = add(steps, kind, p.running, until); len(steps) > n && until.IsZero() && !p.trouble.Init && p.trouble.Reason != "" {
 		steps[n].Reason, steps[n].Message, steps[n].Failed = p.trouble.Reason, p.trouble.Text, p.trouble.hard()
 		steps[n].set("k8s.container.name", p.trouble.Container)
 	}
+	slices.SortStableFunc(steps, func(a, b Step) int { return a.Start.Compare(b.Start) })
 	return steps
 }

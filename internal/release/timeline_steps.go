@@ -110,17 +110,11 @@ func (v view) workload(w *workloadTrack) []Step {
 		if w.hook {
 			s.set("helm.hook", strings.Join(w.cur.Hook, ","))
 		}
-		s.Failed, s.Reason, s.Message = r.failed && s.Done || r.reason != "" && r.failed, r.reason, r.message
+		s.Failed, s.Reason, s.Message = r.failed, r.reason, r.message
 		s.set("k8s.workload.desired", int64(w.cur.Desired))
 		s.set("k8s.workload.ready", int64(w.cur.Ready))
 		last := i == len(w.rollouts)-1
-		var pods []*podTrack
-		for _, p := range v.pods[w.cur.UID] {
-			// A pod belongs to the last rollout that had begun when it came.
-			if v.holds(p.start) && !p.start.Before(r.start) && (last || p.start.Before(w.rollouts[i+1].start)) {
-				pods = append(pods, p)
-			}
-		}
+		pods := v.podsOf(w, i)
 		if last && (!s.Done || s.Failed) {
 			if worst := worstPod(v.pods[w.cur.UID], w.cur, v.t); worst != nil {
 				s.Reason, s.Message = worst.trouble.Reason, worst.trouble.Text
@@ -129,16 +123,44 @@ func (v view) workload(w *workloadTrack) []Step {
 				s.Message = w.text
 			}
 		}
-		s.Children = v.capped(pods, w.cur.ObjectRef, s.Start, s.End)
+		s.Children = v.capped(pods, w.cur.ObjectRef)
+		for _, c := range s.Children {
+			// Helm's rule may be content with less than every pod; those that
+			// became ready after it are shown whole.
+			if c.Done && c.End.After(s.End) && !s.Failed {
+				s.End = c.End
+			}
+		}
 		s.clamp(v.from, v.to)
 		steps = append(steps, s)
 	}
 	return steps
 }
 
+// podsOf returns the pods that the i-th rollout of a workload made: each pod
+// belongs to the last rollout that had begun when it came.
+func (v view) podsOf(w *workloadTrack, i int) []*podTrack {
+	var out []*podTrack
+	for _, p := range v.pods[w.cur.UID] {
+		if !v.holds(p.start.Add(crossing)) {
+			continue
+		}
+		made := 0
+		for j, r := range w.rollouts {
+			if !p.start.Before(r.start.Add(-crossing)) {
+				made = j
+			}
+		}
+		if made == i {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
 // capped returns the steps of pods: those in trouble first when there are more
 // than the cap, and the others summed up in one step.
-func (v view) capped(pods []*podTrack, of ObjectRef, start, end time.Time) []Step {
+func (v view) capped(pods []*podTrack, of ObjectRef) []Step {
 	shown := pods
 	if len(pods) > v.t.opts.MaxPods {
 		shown = slices.Clone(pods)
@@ -170,7 +192,7 @@ func (v view) capped(pods []*podTrack, of ObjectRef, start, end time.Time) []Ste
 	if ready < len(pods) {
 		last = time.Time{}
 	}
-	s := newStep(StepPods, of, first, last, start, end)
+	s := newStep(StepPods, of, first, last, v.from, v.to)
 	s.identify(of)
 	s.set("k8s.pods.omitted", int64(len(pods)))
 	s.set("k8s.pods.omitted_ready", int64(ready))
@@ -181,18 +203,17 @@ func (v view) removal(w *workloadTrack) (Step, bool) {
 	if w.hook || w.deleting.IsZero() || !v.holds(w.deleting) {
 		return Step{}, false
 	}
-	end := w.gone
+	s := newStep(StepRemoval, w.cur.ObjectRef, w.deleting, w.gone, v.from, v.to)
+	s.identify(w.cur.ObjectRef)
+	left := 0
 	for _, p := range v.pods[w.cur.UID] {
-		if p.gone.IsZero() {
-			end = time.Time{}
-			break
-		}
-		if !end.IsZero() && p.gone.After(end) {
-			end = p.gone
+		if p.gone.IsZero() || p.gone.After(v.to) {
+			left++
+		} else if s.Done && p.gone.After(s.End) {
+			s.End = p.gone
 		}
 	}
-	s := newStep(StepRemoval, w.cur.ObjectRef, w.deleting, end, v.from, v.to)
-	s.identify(w.cur.ObjectRef)
+	s.set("k8s.pods.terminating", int64(left))
 	return s, true
 }
 

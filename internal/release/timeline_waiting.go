@@ -29,7 +29,7 @@ func (t *Timeline) Waiting() []Wait {
 	var waits []ranked
 	pods := t.podsByRoot()
 	for uid, w := range t.workloads {
-		if !t.isRoot(w.cur.Meta) {
+		if !t.isRoot(w.cur.Meta) || t.orphan(w.cur.Meta, w.firstSeen) {
 			continue
 		}
 		r := ranked{Wait: Wait{Object: w.cur.ObjectRef, Text: w.text, Since: w.unready}, order: (Trouble{}).order()}
@@ -73,7 +73,7 @@ func (t *Timeline) Waiting() []Wait {
 	for _, p := range pods[""] {
 		hook := t.isHook(p.cur.Meta)
 		done := p.cur.Phase == "Succeeded" || p.cur.Phase == "Failed" || !hook && p.cur.Ready()
-		if done || !p.gone.IsZero() || !t.isRoot(p.cur.Meta) {
+		if done || !p.gone.IsZero() || !t.isRoot(p.cur.Meta) || t.orphan(p.cur.Meta, p.start) {
 			continue
 		}
 		text := "not ready"
@@ -93,6 +93,11 @@ func (t *Timeline) Waiting() []Wait {
 		out[i] = w.Wait
 	}
 	return out
+}
+
+// orphan reports whether an object has an owner that just has not been seen yet.
+func (t *Timeline) orphan(m Meta, firstSeen time.Time) bool {
+	return !m.Owner.IsZero() && t.latest.Sub(firstSeen) < 2*crossing
 }
 
 // worstPod returns the most troubled living pod of a workload's newest
