@@ -181,3 +181,18 @@ func ScopeNameVersion(header []byte) (name, version string) {
 	})
 	return name, version
 }
+
+// EventAttributes calls visit for each attribute of each event until it
+// returns false.
+func (s *Span) EventAttributes(visit func(key string, v Value) bool) {
+	goOn := true
+	_ = fields(s.Raw, func(num protowire.Number, typ protowire.Type, _, event []byte) (bool, error) {
+		if num == spanEvents && typ == protowire.BytesType {
+			attributes(event, eventAttributes, func(k string, v []byte) bool {
+				goOn = visit(k, decodeAny(v))
+				return goOn
+			})
+		}
+		return goOn, nil
+	})
+}

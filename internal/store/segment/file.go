@@ -18,7 +18,8 @@ type Resource struct {
 	ID         int64
 	Header     []byte            // the resource group without its items
 	Attributes map[string]string // values as text; arrays and maps are left out
-	Tagged     bool              // some span carries one of LevelKeys itself
+	Values     map[string]otlpwire.Value
+	Tagged     bool // some span carries one of LevelKeys itself
 }
 
 // openChunk is a chunk that is not sealed: found by its keys in memory.
@@ -271,8 +272,9 @@ func (f *File) addResource(r *Resource) {
 
 func newResource(id int64, header []byte, tagged bool) *Resource {
 	// The header may alias a whole request: keep a copy of just it.
-	r := &Resource{ID: id, Header: append([]byte(nil), header...), Attributes: map[string]string{}, Tagged: tagged}
+	r := &Resource{ID: id, Header: append([]byte(nil), header...), Attributes: map[string]string{}, Values: map[string]otlpwire.Value{}, Tagged: tagged}
 	otlpwire.ResourceAttributes(r.Header, func(key string, v otlpwire.Value) bool {
+		r.Values[key] = v
 		if s := v.Text(); s != "" {
 			r.Attributes[key] = s
 		}

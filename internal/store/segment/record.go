@@ -9,7 +9,7 @@ import (
 // LevelKeys are the attributes that may stand on the resource or on the span
 // itself. A resource remembers whether any of its spans carries one, so that a
 // search by them can pass over the spans of other resources unread.
-var LevelKeys = []string{"service.version", "deployment.track"}
+var LevelKeys = []string{"service.name", "service.version", "deployment.track"}
 
 // Record is one span or log record on its way into a file.
 type Record struct {

@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"math"
@@ -173,7 +174,7 @@ func TraceID(id pcommon.TraceID) otlpwire.TraceID { return otlpwire.TraceID(id) 
 // Trace returns all spans of a trace, each once, grouped by resource and
 // scope; no spans when the trace is not in the store.
 func (s *Store) Trace(ctx context.Context, id pcommon.TraceID) (ptrace.Traces, error) {
-	data, err := s.TraceData(ctx, otlpwire.TraceID(id))
+	data, _, err := s.TraceData(ctx, otlpwire.TraceID(id))
 	if err != nil {
 		return ptrace.NewTraces(), err
 	}
@@ -185,23 +186,27 @@ func (s *Store) Trace(ctx context.Context, id pcommon.TraceID) (ptrace.Traces, e
 }
 
 // TraceData is Trace as an encoded TracesData.
-func (s *Store) TraceData(ctx context.Context, id otlpwire.TraceID) ([]byte, error) {
-	traces, _, err := s.Traces(ctx, []otlpwire.TraceID{id})
+func (s *Store) TraceData(ctx context.Context, id otlpwire.TraceID) ([]byte, Scanned, error) {
+	traces, sc, err := s.Traces(ctx, []otlpwire.TraceID{id})
 	if err != nil {
-		return nil, err
+		return nil, sc, err
 	}
-	spans := traces[id]
+	return Encode(traces[id]), sc, nil
+}
+
+// Encode returns spans as an encoded TracesData, grouped by resource and scope.
+func Encode(spans []*StoredSpan) []byte {
 	items := make([]otlpwire.Item, len(spans))
 	for i, sp := range spans {
 		items[i] = sp.item
 	}
 	slices.SortStableFunc(items, func(a, b otlpwire.Item) int {
-		if c := slices.Compare(a.Resource, b.Resource); c != 0 {
+		if c := bytes.Compare(a.Resource, b.Resource); c != 0 {
 			return c
 		}
-		return slices.Compare(a.Scope, b.Scope)
+		return bytes.Compare(a.Scope, b.Scope)
 	})
-	return otlpwire.Append(nil, items), nil
+	return otlpwire.Append(nil, items)
 }
 
 // Traces returns the spans of several traces, each once, by start. Traces that

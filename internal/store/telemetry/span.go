@@ -56,6 +56,10 @@ func (s *StoredSpan) Attribute(key string) (string, bool) {
 	return v, ok
 }
 
+// ResourceHeader returns the encoded resource with its schema URL, the same
+// bytes for all spans of a resource.
+func (s *StoredSpan) ResourceHeader() []byte { return s.item.Resource }
+
 // Scope returns name and version of the span's instrumentation scope.
 func (s *StoredSpan) Scope() (name, version string) { return otlpwire.ScopeNameVersion(s.item.Scope) }
 
