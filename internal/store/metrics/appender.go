@@ -74,7 +74,6 @@ func (s *Store) begin(ctx context.Context) *batch {
 var (
 	errAhead   = fmt.Errorf("its time is more than %s in the future", maxAhead)
 	errNoTime  = errors.New("it has no time")
-	errNoName  = errors.New("it has no name")
 	errTooLate = errors.New("it is older than store.metrics.outOfOrder allows")
 )
 

@@ -7,7 +7,9 @@ import (
 
 	"github.com/prometheus/otlptranslator"
 	"github.com/prometheus/prometheus/config"
+	"github.com/prometheus/prometheus/storage"
 	prw "github.com/prometheus/prometheus/storage/remote/otlptranslator/prometheusremotewrite"
+	"github.com/prometheus/prometheus/util/annotations"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 )
 
@@ -38,26 +40,50 @@ func (s *Store) settings() prw.Settings {
 func (s *Store) ConsumeMetrics(ctx context.Context, md pmetric.Metrics) error {
 	// The sender's patience ends before or after the commit, not within it.
 	ctx = context.WithoutCancel(ctx)
-	b := s.begin(ctx)
+	rest, delta, any := split(md)
+	if any {
+		s.deltas.mu.Lock()
+		defer s.deltas.mu.Unlock()
+	}
 	conv := s.converters.Get().(*prw.PrometheusConverter)
 	defer func() {
 		conv.Reset(nil)
 		s.converters.Put(conv)
 	}()
-	conv.Reset(b)
-	if _, err := conv.FromMetrics(ctx, md, s.settings()); err != nil {
+	b := s.begin(ctx)
+	d := s.deltas.begin(ctx, b)
+	_, err := s.convert(ctx, conv, b, rest)
+	if err == nil && any {
+		_, err = s.convert(ctx, conv, d, delta)
+	}
+	if err != nil {
+		d.undo()
 		if err := b.Rollback(); err != nil {
 			return fmt.Errorf("write metrics: %w", err)
 		}
 		b = s.begin(ctx)
-		s.convertSingly(ctx, conv, b, md)
+		d = s.deltas.begin(ctx, b)
+		s.convertSingly(ctx, conv, b, b, rest)
+		if any {
+			s.convertSingly(ctx, conv, b, d, delta)
+		}
 	}
-	return b.finish()
+	err = b.finish()
+	var partial *PartialError
+	if err != nil && !errors.As(err, &partial) {
+		d.undo()
+	}
+	return err
+}
+
+func (s *Store) convert(ctx context.Context, conv *prw.PrometheusConverter, app storage.AppenderV2, md pmetric.Metrics) (annotations.Annotations, error) {
+	conv.Reset(app)
+	return conv.FromMetrics(ctx, md, s.settings())
 }
 
 // convertSingly converts metric by metric, so that the one that the converter
 // cannot take is known and the others are kept.
-func (s *Store) convertSingly(ctx context.Context, conv *prw.PrometheusConverter, b *batch, md pmetric.Metrics) {
+func (s *Store) convertSingly(ctx context.Context, conv *prw.PrometheusConverter, b *batch, app storage.AppenderV2, md pmetric.Metrics) {
 	for _, rm := range md.ResourceMetrics().All() {
 		for _, sm := range rm.ScopeMetrics().All() {
 			for _, m := range sm.Metrics().All() {
@@ -67,8 +93,7 @@ func (s *Store) convertSingly(ctx context.Context, conv *prw.PrometheusConverter
 				sc := r.ScopeMetrics().AppendEmpty()
 				sm.Scope().CopyTo(sc.Scope())
 				m.CopyTo(sc.Metrics().AppendEmpty())
-				conv.Reset(b)
-				if _, err := conv.FromMetrics(ctx, one, s.settings()); err != nil {
+				if _, err := s.convert(ctx, conv, app, one); err != nil {
 					b.refuseMetric(m.Name(), one.DataPointCount(), err)
 				}
 			}
@@ -79,9 +104,6 @@ func (s *Store) convertSingly(ctx context.Context, conv *prw.PrometheusConverter
 // refuseMetric counts the data points of a metric that could not be converted.
 // Points before the one at fault may have been kept; they count all the same.
 func (b *batch) refuseMetric(name string, points int, err error) {
-	if name == "" {
-		err = errNoName
-	}
 	if b.refused == nil {
 		b.refused = map[point]string{}
 	}

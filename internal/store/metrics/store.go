@@ -81,10 +81,14 @@ type Store struct {
 	promote    *prw.PromoteResourceAttributes
 	converters sync.Pool
 	metadata   *familyStore
+	deltas     *deltas
 	stats      ingestStats
 
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
+
+	closeOnce sync.Once
+	closeErr  error
 }
 
 // Open opens the store in dir, which it creates when it is missing, and
@@ -131,6 +135,11 @@ func Open(dir string, opts Options) (*Store, error) {
 	s.promote = promotion(opts.Promote)
 	s.converters.New = func() any { return prw.NewPrometheusConverter(nil) }
 	s.stats = newIngestStats(s.registry)
+	s.deltas = newDeltas(s)
+	if err := s.deltas.load(s.checkpointPath(), opts.OutOfOrder); err != nil {
+		// The samples of the retention remain; older totals start at 0 again.
+		s.logger.Error("the running totals of delta counters could not be read", "error", err)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
 	s.wg.Go(func() { s.background(ctx) })
@@ -158,11 +167,23 @@ func dbOptions(o Options) *tsdb.Options {
 	return t
 }
 
-// Close writes down what is in memory and releases the directory.
+// Close writes down what is in memory and releases the directory. Closing
+// again does nothing.
 func (s *Store) Close() error {
-	s.cancel()
-	s.wg.Wait()
-	return errors.Join(s.metadata.save(), s.db.Close())
+	s.closeOnce.Do(func() {
+		s.cancel()
+		s.wg.Wait()
+		s.closeErr = errors.Join(s.metadata.save(), s.saveDeltas(), s.db.Close())
+	})
+	return s.closeErr
+}
+
+func (s *Store) checkpointPath() string { return filepath.Join(s.dir, "deltas.bin") }
+
+func (s *Store) saveDeltas() error {
+	s.deltas.mu.Lock()
+	defer s.deltas.mu.Unlock()
+	return s.deltas.save(s.checkpointPath(), s.opts.Now(), s.opts.Retention)
 }
 
 // Queryable gives access to the samples, as PromQL engines take it.
@@ -193,6 +214,8 @@ func (s *Store) Query(ctx context.Context, expr string, at time.Time) (*promql.R
 func (s *Store) background(ctx context.Context) {
 	save := time.NewTicker(time.Minute)
 	defer save.Stop()
+	checkpoint := time.NewTicker(checkpointInterval)
+	defer checkpoint.Stop()
 	interval := s.opts.SyncInterval
 	if interval <= 0 {
 		interval = math.MaxInt64
@@ -206,6 +229,10 @@ func (s *Store) background(ctx context.Context) {
 		case <-save.C:
 			if err := s.metadata.save(); err != nil {
 				s.logger.Warn("save metric families", "error", err)
+			}
+		case <-checkpoint.C:
+			if err := s.saveDeltas(); err != nil {
+				s.logger.Warn("save delta totals", "error", err)
 			}
 		case <-sync.C:
 			if err := s.syncLog(); err != nil {
