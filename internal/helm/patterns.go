@@ -26,8 +26,13 @@ var patterns = []pattern{
 		replace: Redacted,
 	},
 	{
-		hints:   []string{"bearer", "basic", "authorization"},
-		find:    regexp.MustCompile(`(?i)\b(authorization["']?\s*[:=]\s*["']?(?:[a-z]+\s+)?|bearer\s+|basic\s+)([A-Za-z0-9._~+/-]*[0-9=+/_-][A-Za-z0-9._~+/=-]*)`),
+		hints:   []string{"authorization"},
+		find:    regexp.MustCompile(`(?i)(\bauthorization["']?\s*[:=]\s*["']?)(?:[a-z]+\s+)?[^\s"',]+`),
+		replace: "${1}" + Redacted,
+	},
+	{ // a word behind "bearer" or "basic" that is none of English
+		hints:   []string{"bearer", "basic"},
+		find:    regexp.MustCompile(`(?i)\b(bearer\s+|basic\s+)([A-Za-z0-9._~+/-]*[0-9=+/_-][A-Za-z0-9._~+/=-]*)`),
 		replace: "${1}" + Redacted,
 	},
 	{ // user and password in a URL
