@@ -6,7 +6,8 @@ import (
 	"regexp"
 	"sort"
 	"strings"
-	"sync"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Redacted stands where a secret was.
@@ -23,8 +24,7 @@ const Redacted = "***"
 // reference are no secrets: they are in every object and event.
 type Redactor struct {
 	secrets []string // longest first, so that no part of a longer one is left
-	words   []*regexp.Regexp
-	once    sync.Once
+	words   []string
 	all     *strings.Replacer
 }
 
@@ -73,7 +73,7 @@ func newRedactor(set map[string]bool) *Redactor {
 		if len(s) >= minSecret {
 			r.secrets = append(r.secrets, s)
 		} else {
-			r.words = append(r.words, wholeWord(s))
+			r.words = append(r.words, s)
 		}
 	}
 	sort.Slice(r.secrets, func(i, j int) bool {
@@ -89,10 +89,35 @@ func newRedactor(set map[string]bool) *Redactor {
 	return r
 }
 
-// wholeWord matches s where no letter or digit touches it.
-func wholeWord(s string) *regexp.Regexp {
-	return regexp.MustCompile(`(^|[^\pL\pN])` + regexp.QuoteMeta(s) + `($|[^\pL\pN])`)
+// replaceWord replaces word where no letter or digit touches it.
+func replaceWord(s, word string) string {
+	var out strings.Builder
+	from, at := 0, 0
+	for {
+		i := strings.Index(s[at:], word)
+		if i < 0 {
+			break
+		}
+		i += at
+		end := i + len(word)
+		before, _ := utf8.DecodeLastRuneInString(s[:i])
+		after, _ := utf8.DecodeRuneInString(s[end:])
+		if inWord(before) || inWord(after) {
+			at = i + 1
+			continue
+		}
+		out.WriteString(s[from:i])
+		out.WriteString(Redacted)
+		from, at = end, end
+	}
+	if from == 0 {
+		return s
+	}
+	return out.String() + s[from:]
 }
+
+// inWord is false for the error rune, which stands for "nothing there" too.
+func inWord(r rune) bool { return r != utf8.RuneError && (unicode.IsLetter(r) || unicode.IsDigit(r)) }
 
 // Redact returns s with every secret replaced by [Redacted]. It is safe for
 // concurrent use and on a nil Redactor, which knows the patterns.
@@ -111,8 +136,7 @@ func (r *Redactor) Redact(s string) string {
 			s = next
 		}
 		for _, w := range r.words {
-			// Twice: neighbours share the character between them.
-			s = w.ReplaceAllString(w.ReplaceAllString(s, "${1}"+Redacted+"${2}"), "${1}"+Redacted+"${2}")
+			s = replaceWord(s, w)
 		}
 	}
 	return redactPatterns(s)
