@@ -1,6 +1,6 @@
 {{- define "app.labels" -}}
 app.kubernetes.io/name: app
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{/* The pod template of every workload; the argument is a dict of root and component. */}}
@@ -66,7 +66,7 @@ spec:
   volumes:
   - name: data
     persistentVolumeClaim:
-      claimName: {{ .root.Release.Name }}
+      claimName: {{ .root.Release.Name | quote }}
   {{- end }}
 {{- end }}
 
@@ -75,7 +75,7 @@ spec:
 metadata:
   labels:
     app.kubernetes.io/name: app-job
-    app.kubernetes.io/instance: {{ .root.Release.Name }}
+    app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 spec:
   restartPolicy: Never
   terminationGracePeriodSeconds: {{ .root.Values.terminationGracePeriodSeconds }}

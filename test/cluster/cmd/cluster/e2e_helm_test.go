@@ -14,7 +14,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
 )
 
 // TestHelm proves the chart, the images and the application with both Helms:
@@ -24,9 +23,14 @@ func TestHelm(t *testing.T) {
 	up(t, name)
 	for _, helm := range []string{"helm3", "helm4"} {
 		t.Run(helm, func(t *testing.T) {
+			t.Parallel()
+			kubectl := func(args ...string) string {
+				t.Helper()
+				return must(t, name, append([]string{"exec", "--", "kubectl", "--namespace", helm}, args...)...)
+			}
 			release := func(code int, timeout string, set ...string) {
 				t.Helper()
-				args := []string{"exec", "--", helm, "upgrade", "--install", helm, chart, "--wait", "--timeout", timeout, "--set", strings.Join(set, ",")}
+				args := []string{"exec", "--", helm, "upgrade", "--install", helm, chart, "--namespace", helm, "--create-namespace", "--wait", "--timeout", timeout, "--set", strings.Join(set, ",")}
 				if out, stderr, got := try(t, name, args...); got != code {
 					t.Errorf("%v: exit code %d, want %d\n%s%s", set, got, code, out, stderr)
 				}
@@ -45,23 +49,21 @@ func TestHelm(t *testing.T) {
 			}{
 				{"env.UNREADY=true", "HTTP probe failed with statuscode: 503"},
 				{"image=fairlead.test/nope:v1", "not found"},
-				{"image=fairlead.test/denied/app:v1", "authorization failed"},
+				{"image=fairlead.test/denied/app:v1", "401 Unauthorized"},
 				{"image=fairlead.test/broken/app:v1", "500 Internal Server Error"},
 				{"env.CRASH_AFTER=0s,env.EXIT_CODE=42,env.CRASH_MESSAGE=no database", `"no database"`},
 				{"env.MEMORY_MIB=200,resources.limits.memory=50Mi", `"OOMKilled"`},
 				{"hook.enabled=true,hook.result=fail", "BackoffLimitExceeded"},
 				{"init.enabled=true,init.result=fail", `"job failed as told"`},
-				{"persistence.enabled=true,persistence.bound=false,persistence.size=2Mi", ""},
+				{"persistence.enabled=true,persistence.bound=false,persistence.size=2Mi", "unbound immediate PersistentVolumeClaims"},
 			} {
 				release(1, "10s", f.set)
-				seen := must(t, name, "exec", "--", "kubectl", "get", "events,pods", "-o", "json")
-				if !strings.Contains(strings.ReplaceAll(seen, `\"`, ""), f.event) {
-					t.Errorf("%s: neither an event nor a pod says %s", f.set, f.event)
-				}
+				eventually(t, f.set+": an event or a pod says "+f.event, func() bool {
+					return strings.Contains(kubectl("get", "events,pods", "-o", "json"), f.event)
+				})
 			}
 			release(1, "10s", "fail=stop")
-			must(t, name, "exec", "--", helm, "uninstall", helm, "--wait")
-			must(t, name, "exec", "--", "kubectl", "delete", "events,jobs,pvc,pv", "--all")
+			must(t, name, "exec", "--", helm, "uninstall", helm, "--namespace", helm, "--wait")
 		})
 	}
 }
