@@ -166,7 +166,7 @@ func (l *Lease) renew(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if cur.UID != l.uid || ptr.Deref(cur.Spec.HolderIdentity, "") != l.opts.Holder {
+		if !l.owns(cur) {
 			return ErrClaimed
 		}
 		l.mu.Lock()
@@ -215,12 +215,35 @@ func (l *Lease) Release(ctx context.Context) error {
 	l.wg.Wait()
 	ctx, cancel := context.WithTimeout(ctx, l.client.timeout)
 	defer cancel()
-	err := l.client.typed.CoordinationV1().Leases(l.opts.Release.Namespace).Delete(ctx, LeaseName(l.opts.Release.Name),
-		metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &l.uid}})
-	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
-		return nil
+	leases := l.client.typed.CoordinationV1().Leases(l.opts.Release.Namespace)
+	for range 3 { // the agent's acknowledgement may come between
+		cur, err := leases.Get(ctx, LeaseName(l.opts.Release.Name), metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("release the Lease %s/%s: %w", l.opts.Release.Namespace, LeaseName(l.opts.Release.Name), err)
+		}
+		if !l.owns(cur) {
+			return nil // it expired, and somebody else took it over
+		}
+		err = leases.Delete(ctx, cur.Name, metav1.DeleteOptions{
+			Preconditions: &metav1.Preconditions{UID: &cur.UID, ResourceVersion: &cur.ResourceVersion},
+		})
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		if !apierrors.IsConflict(err) {
+			return err
+		}
 	}
-	return err
+	return fmt.Errorf("release the Lease %s/%s: it changes all the time", l.opts.Release.Namespace, LeaseName(l.opts.Release.Name))
+}
+
+// owns reports whether a Lease is this claim.
+func (l *Lease) owns(cur *coordinationv1.Lease) bool {
+	return cur.UID == l.uid && ptr.Deref(cur.Spec.HolderIdentity, "") == l.opts.Holder &&
+		cur.Annotations[AnnotationTraceParent] == l.opts.TraceParent
 }
 
 // ReadLease returns the claim on a release; ok is false when there is none.

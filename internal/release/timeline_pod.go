@@ -89,6 +89,9 @@ func (p *podTrack) observeInit(at func(time.Time) time.Time) {
 // judge renews what is wrong with the pod and since when.
 func (p *podTrack) judge(events []Event, at time.Time) {
 	trouble := PodTrouble(p.cur, events)
+	if trouble.Reason == "" && p.trouble.hard() && !p.cur.Deleting.IsZero() {
+		return // that it is deleted now does not undo why it failed
+	}
 	if trouble.Reason != p.trouble.Reason || trouble.Container != p.trouble.Container {
 		p.troubleSince = at
 	}
