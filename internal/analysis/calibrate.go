@@ -3,6 +3,7 @@ package analysis
 import (
 	"math"
 	"math/rand/v2"
+	"sort"
 
 	"fairlead.dev/fairlead/internal/analysis/sequential"
 )
@@ -13,9 +14,9 @@ const (
 	// placeboLimit is the e-value that no placebo group may reach over the
 	// history: with twenty groups about one would by chance at its limit.
 	placeboLimit = 20
-	// phiStep is the ratio of the dispersions that are tried, maxPhi their end.
-	phiStep = 1.4
-	maxPhi  = 5000
+	// phiStep is the ratio of the dispersions that are tried, phiSteps their number.
+	phiStep  = 1.4
+	phiSteps = 25
 	// extreme is the z-value that the worst of some hundred windows reaches by chance.
 	extreme = 3.2
 	// minWindowEvents is how many events a window needs to say something.
@@ -295,10 +296,12 @@ func (c *calibration) pick(g *GuardPair, groups []placebo) {
 	best := -1.0
 	for _, share := range capShares {
 		try := *g
-		try.Cap, try.Phi = share*c.full, 1
-		for !quiet(courses, lifts, factors, &try) && try.Phi < maxPhi {
-			try.Phi *= phiStep
-		}
+		try.Cap = share * c.full
+		// The least power of phiStep that keeps all quiet; more phi is quieter.
+		try.Phi = math.Pow(phiStep, float64(sort.Search(phiSteps, func(k int) bool {
+			try.Phi = math.Pow(phiStep, float64(k))
+			return quiet(courses, lifts, factors, &try)
+		})))
 		if v := growth(courses, lifts, &try); v > best {
 			best = v
 			g.Cap, g.Phi = try.Cap, try.Phi
@@ -326,45 +329,35 @@ func quiet(courses []course, lifts, factors []float64, g *GuardPair) bool {
 	return true
 }
 
+// quiet is sequential.Mixture over sequential.Discount, with numbers in place of
+// their logarithms: it ends long before they are too large for that, and the
+// calibration needs thousands of these.
 func (c *course) quiet(temper, luckTemper []float64, limit float64) bool {
-	mix := sequential.NewMixture(len(temper))
-	var disc sequential.Discount
-	disc.Begin(sequential.Spread{Sigma: boolSigma(len(luckTemper) > 0)})
-	inc, luck := make([]float64, len(temper)), make([]float64, len(luckTemper))
+	sums, luck := make([]float64, len(temper)), make([]float64, len(luckTemper))
+	for i := range luck {
+		luck[i] = 1
+	}
+	spent := 0.0
 	for t := range c.log {
+		mass := sequential.StartMass(t)
+		spent += mass
+		mass /= float64(len(sums))
+		e := 1 - spent
 		for j, v := range c.log[t] {
-			inc[j] = math.Min(v*temper[j], limit)
+			sums[j] = (sums[j] + mass) * math.Exp(math.Min(v*temper[j], limit))
+			e += sums[j]
 		}
-		mix.Add(inc)
-		if len(luck) > 0 {
-			for i, v := range c.luck[t] {
-				luck[i] = math.Min(v*luckTemper[i], limit)
-			}
-			disc.Add(luck)
+		for i, v := range c.luck[t] {
+			luck[i] = math.Min(luck[i]*math.Exp(math.Min(v*luckTemper[i], limit)), 1e100)
 		}
-		if hot(mix.Logs) && mix.E()*math.Exp(-disc.Log()) > placeboLimit {
+		if e > placeboLimit && e/math.Max(1, sequential.SpreadMean(luck)) > placeboLimit {
+			return false
+		}
+		if e > 1e200 {
 			return false
 		}
 	}
 	return true
-}
-
-func boolSigma(on bool) float64 {
-	if on {
-		return 1
-	}
-	return 0
-}
-
-// hot says that some component alone could pass the limit.
-func hot(logs []float64) bool {
-	limit := math.Log(float64(placeboLimit)) - math.Log(float64(len(logs)))
-	for _, l := range logs {
-		if l > limit {
-			return true
-		}
-	}
-	return false
 }
 
 // growth is the evidence that the best lift collects over all groups when a

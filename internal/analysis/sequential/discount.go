@@ -59,3 +59,13 @@ func (s Spread) Factors() []float64 {
 	}
 	return s.factors()
 }
+
+// SpreadMean is the mean of values at the factors of a spread, over the unlucky
+// half: what Discount sums. 0 without values.
+func SpreadMean(values []float64) float64 {
+	sum := 0.0
+	for i, v := range values {
+		sum += spreadMass[i] * v
+	}
+	return sum
+}

@@ -48,8 +48,8 @@ func NewMixture(sizes int) Mixture {
 	return m
 }
 
-// startMass is the prior mass of an effect that starts at interval n.
-func startMass(n int) float64 {
+// StartMass is the prior mass of an effect that starts at interval n.
+func StartMass(n int) float64 {
 	if n == 0 {
 		return InitialMass
 	}
@@ -59,7 +59,7 @@ func startMass(n int) float64 {
 // Add folds the log e-values of one interval, one per effect size. Values may
 // be capped or tempered: both only lower the expectation.
 func (m *Mixture) Add(logE []float64) {
-	mass := startMass(m.N)
+	mass := StartMass(m.N)
 	m.N++
 	m.Spent += mass
 	mass = math.Log(mass / float64(len(m.Logs)))
@@ -70,7 +70,7 @@ func (m *Mixture) Add(logE []float64) {
 
 // Skip lets an interval pass without a bet.
 func (m *Mixture) Skip() {
-	mass := startMass(m.N)
+	mass := StartMass(m.N)
 	m.N++
 	m.Spent += mass
 	mass = math.Log(mass / float64(len(m.Logs)))

@@ -14,22 +14,33 @@ var excessGrid = []float64{.001, .002, .003, .005, .0075, .01, .0125, .015, .02,
 //
 // Against H0': lc >= ls + du the roles are swapped: TwoRate with Rho 1, Delta du and
 // the bet lc = ls has its projection on the same boundary, where the e-value's
-// expectation is 1, and it falls as lc rises above it.
+// expectation is 1, and it falls as lc rises above it. Evidence starts anew all
+// the time as a Mixture's does, so that an incident on both tracks, which eats
+// all of it, is got over.
 type NonInferiority struct {
-	Logs []float64 `json:"logs"`
+	Logs  []float64 `json:"logs"`
+	N     int       `json:"n"`
+	Spent float64   `json:"spent"`
 }
 
 // NewNonInferiority returns one without evidence.
 func NewNonInferiority() NonInferiority {
-	return NonInferiority{Logs: make([]float64, len(excessGrid))}
+	n := NonInferiority{Logs: make([]float64, len(excessGrid))}
+	for i := range n.Logs {
+		n.Logs[i] = minLog
+	}
+	return n
 }
 
 // Add folds one interval, with ls the predicted common rate; the log e-value is
 // divided by phi and capped.
 func (n *NonInferiority) Add(c Counts, ls, phi, limit float64) {
+	mass := StartMass(n.N)
+	n.N++
+	n.Spent += mass
 	for i, du := range excessGrid {
 		v := TwoRate{1, du}.LogE(c, ls, ls) / phi
-		n.Logs[i] = math.Min(n.Logs[i]+math.Min(v, limit), maxLog)
+		n.Logs[i] = math.Min(logAdd(n.Logs[i], math.Log(mass))+math.Min(v, limit), maxLog)
 	}
 }
 
@@ -37,7 +48,7 @@ func (n *NonInferiority) Add(c Counts, ls, phi, limit float64) {
 // not nil, may exclude an excess by other means (a planned look).
 func (n *NonInferiority) Upper(beta float64, also func(du float64) bool) float64 {
 	for i, du := range excessGrid {
-		if n.Logs[i] >= math.Log(1/beta) || also != nil && also(du) {
+		if math.Exp(n.Logs[i])+1-n.Spent >= 1/beta || also != nil && also(du) {
 			return du
 		}
 	}
