@@ -20,9 +20,8 @@ type Store struct {
 	// before every acknowledgement.
 	SyncInterval Duration `yaml:"syncInterval"`
 
-	Metrics Metrics `yaml:"metrics"`
-	Traces  Signal  `yaml:"traces"`
-	Logs    Signal  `yaml:"logs"`
+	Metrics   Metrics   `yaml:"metrics"`
+	Telemetry Telemetry `yaml:"telemetry"`
 }
 
 // Metrics bounds the metrics store.
@@ -43,10 +42,11 @@ type Metrics struct {
 	QueryMaxSamples int      `yaml:"queryMaxSamples"`
 }
 
-// Signal bounds the store of traces or logs.
-type Signal struct {
+// Telemetry bounds the store of traces, logs and Kubernetes events. A day's
+// file is deleted as a whole, so data lives up to a day longer.
+type Telemetry struct {
 	Retention Duration `yaml:"retention"`
-	MaxBytes  Bytes    `yaml:"maxBytes"` // 0 = no bound by size
+	MaxBytes  Bytes    `yaml:"maxBytes"`
 }
 
 func defaultStore() Store {
@@ -65,8 +65,8 @@ func defaultStore() Store {
 			QueryTimeout:    Duration(2 * time.Minute),
 			QueryMaxSamples: 50_000_000,
 		},
-		Traces: Signal{Retention: Duration(7 * 24 * time.Hour)},
-		Logs:   Signal{Retention: Duration(14 * 24 * time.Hour)},
+		// 10 GiB is about a hundred million spans.
+		Telemetry: Telemetry{Retention: Duration(7 * 24 * time.Hour), MaxBytes: 10 << 30},
 	}
 }
 
@@ -84,8 +84,10 @@ func (s *Store) validate(p *problems) {
 		p.add("syncInterval", s.SyncInterval, "want 0 to 10m")
 	}
 	checkRetention(p.at("metrics"), s.Metrics.Retention, s.Metrics.MaxBytes)
-	checkRetention(p.at("traces"), s.Traces.Retention, s.Traces.MaxBytes)
-	checkRetention(p.at("logs"), s.Logs.Retention, s.Logs.MaxBytes)
+	checkRetention(p.at("telemetry"), s.Telemetry.Retention, s.Telemetry.MaxBytes)
+	if s.Telemetry.MaxBytes == 0 {
+		p.add("telemetry.maxBytes", s.Telemetry.MaxBytes, "want a bound, such as 10GiB")
+	}
 	m := p.at("metrics")
 	if s.Metrics.OutOfOrder < 0 || s.Metrics.OutOfOrder > Duration(7*24*time.Hour) {
 		m.add("outOfOrder", s.Metrics.OutOfOrder, "want 0 to 7d")

@@ -12,6 +12,7 @@ import (
 func (s *Server) assemble(ctx context.Context) error {
 	for _, open := range []func(context.Context) error{
 		s.openMetrics,
+		s.openTelemetry,
 		s.openOperations,
 	} {
 		if err := open(ctx); err != nil {

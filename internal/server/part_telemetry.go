@@ -1,0 +1,34 @@
+package server
+
+import (
+	"context"
+	"path/filepath"
+
+	"fairlead.dev/fairlead/internal/server/tempoapi"
+	"fairlead.dev/fairlead/internal/store/telemetry"
+)
+
+// openTelemetry adds the store of traces and logs, and Tempo's HTTP API.
+func (s *Server) openTelemetry(context.Context) error {
+	logger := s.logger.With("part", "telemetry")
+	store, err := telemetry.Open(filepath.Join(s.cfg.Store.Dir, "telemetry"), telemetry.Options{
+		Retention: s.cfg.Store.Telemetry.Retention.Std(),
+		MaxBytes:  int64(s.cfg.Store.Telemetry.MaxBytes),
+		MinFree:   -1, // the server refuses earlier, for all stores at once
+		Log:       logger,
+	})
+	if err != nil {
+		return err
+	}
+	s.add(Part{
+		Name:   "telemetry",
+		Traces: store.ConsumeTraces,
+		Logs:   store.ConsumeLogs,
+		Routes: []Route{{
+			Pattern: "/tempo/", Strip: "/tempo",
+			Handler: tempoapi.New(store, tempoapi.Options{Version: s.opts.Version, Log: logger}),
+		}},
+		Close: store.Close,
+	})
+	return nil
+}
