@@ -1,6 +1,7 @@
 package segment
 
 import (
+	"encoding/binary"
 	"fmt"
 
 	"github.com/klauspost/compress/zstd"
@@ -49,12 +50,43 @@ func newCodec() (*codec, error) {
 	return &codec{fast: fast, best: best, dec: dec}, nil
 }
 
-func (c *codec) decode(data []byte) ([]byte, error) {
-	b, err := c.dec.DecodeAll(data, nil)
+// decode returns a chunk's body, an encoded TracesData or LogsData.
+func (c *codec) decode(kind Kind, data []byte) ([]byte, error) {
+	n, k := binary.Uvarint(data)
+	if k <= 0 || n > uint64(len(data)-k) {
+		return nil, fmt.Errorf("%w: %w: shorter than its columns", ErrCorrupt, ErrBadChunk)
+	}
+	columns, err := c.dec.DecodeAll(data[k:k+int(n)], nil)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w: decompress columns: %w", ErrCorrupt, ErrBadChunk, err)
+	}
+	body, err := c.dec.DecodeAll(data[k+int(n):], nil)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w: decompress: %w", ErrCorrupt, ErrBadChunk, err)
 	}
-	return b, nil
+	return join(kind, columns, body)
+}
+
+// compress encodes the part: its columns and the rest, each compressed.
+func (c *codec) compress(enc *zstd.Encoder, kind Kind, part []resolved) ([]byte, error) {
+	items := make([]otlpwire.Item, len(part))
+	size, res := 0, int64(-1)
+	for i, r := range part {
+		items[i] = r.Item
+		size += len(r.Raw) + 8
+		if r.res != res {
+			size += len(r.Resource) + len(r.Scope) + 16
+			res = r.res
+		}
+	}
+	columns, rest, err := split(kind, items)
+	if err != nil {
+		return nil, err
+	}
+	packed := c.fast.EncodeAll(columns, nil)
+	data := binary.AppendUvarint(make([]byte, 0, len(packed)+size/8), uint64(len(packed)))
+	data = append(data, packed...)
+	return enc.EncodeAll(otlpwire.Append(make([]byte, 0, size), rest), data), nil
 }
 
 // chunk is one row of the chunks table with its index entries.
@@ -160,34 +192,19 @@ func describe(kind Kind, part []resolved) *chunk {
 }
 
 // encode makes a chunk of one part of a plan that is not sealed yet.
-func (c *codec) encode(kind Kind, part []resolved) *chunk {
+func (c *codec) encode(kind Kind, part []resolved) (_ *chunk, err error) {
 	ch := describe(kind, part)
 	enc := c.fast
 	if ch.final() {
 		enc = c.best
 	}
-	ch.data = enc.EncodeAll(body(part), nil)
-	return ch
+	ch.data, err = c.compress(enc, kind, part)
+	return ch, err
 }
 
 // encodeSealed makes a chunk that is not rewritten again.
-func (c *codec) encodeSealed(kind Kind, part []resolved) *chunk {
+func (c *codec) encodeSealed(kind Kind, part []resolved) (_ *chunk, err error) {
 	ch := describe(kind, part)
-	ch.data = c.best.EncodeAll(body(part), nil)
-	return ch
-}
-
-// body encodes the part as a TracesData or LogsData.
-func body(part []resolved) []byte {
-	items := make([]otlpwire.Item, len(part))
-	size, res := 0, int64(-1)
-	for i, r := range part {
-		items[i] = r.Item
-		size += len(r.Raw) + 8
-		if r.res != res {
-			size += len(r.Resource) + len(r.Scope) + 16
-			res = r.res
-		}
-	}
-	return otlpwire.Append(make([]byte, 0, size), items)
+	ch.data, err = c.compress(c.best, kind, part)
+	return ch, err
 }

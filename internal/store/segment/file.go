@@ -244,7 +244,7 @@ func (f *File) load(ctx context.Context) error {
 }
 
 func (f *File) loadKeys(o *openChunk, data []byte) error {
-	b, err := f.codec.decode(data)
+	b, err := f.codec.decode(o.kind, data)
 	if err != nil {
 		return err
 	}

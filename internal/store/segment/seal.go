@@ -81,7 +81,11 @@ func (f *File) sealStep(ctx context.Context, kind Kind, ids []int64) error {
 		return err
 	}
 	for _, part := range plan(rewrite) {
-		fresh = append(fresh, f.codec.encodeSealed(kind, part))
+		ch, err := f.codec.encodeSealed(kind, part)
+		if err != nil {
+			return err
+		}
+		fresh = append(fresh, ch)
 	}
 	f.writing.Lock()
 	defer f.writing.Unlock()

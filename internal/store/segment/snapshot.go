@@ -87,7 +87,7 @@ func (s *Snapshot) Chunk(ctx context.Context, id int64) ([]byte, error) {
 		return b, nil
 	}
 	if s.fetch == nil {
-		st, err := s.tx.PrepareContext(ctx, "SELECT data FROM chunks WHERE id = ?")
+		st, err := s.tx.PrepareContext(ctx, "SELECT kind, data FROM chunks WHERE id = ?")
 		if err != nil {
 			return nil, s.file.readError("prepare", err)
 		}
@@ -104,11 +104,12 @@ func (s *Snapshot) Chunk(ctx context.Context, id int64) ([]byte, error) {
 		}
 		return nil, ErrNoChunk
 	}
+	var kind Kind
 	var data sql.RawBytes
-	if err := rows.Scan(&data); err != nil {
+	if err := rows.Scan(&kind, &data); err != nil {
 		return nil, s.file.readError("read chunk", err)
 	}
-	b, err := s.file.codec.decode(data)
+	b, err := s.file.codec.decode(kind%kinds, data)
 	if err != nil {
 		err = fmt.Errorf("chunk %d of %s: %w", id, s.file.path, err)
 		s.file.mu.Lock()

@@ -60,7 +60,10 @@ func (f *File) Append(ctx context.Context, batch Batch) error {
 		}
 		records := p.resolve(batch[kind])
 		for _, part := range plan(records) {
-			ch := f.codec.encode(Kind(kind), part)
+			ch, err := f.codec.encode(Kind(kind), part)
+			if err != nil {
+				return fmt.Errorf("append to %s: %w", f.path, err)
+			}
 			ch.id = f.nextID + int64(len(chunks))
 			chunks = append(chunks, ch)
 		}

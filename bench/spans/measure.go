@@ -1,0 +1,201 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/url"
+	"slices"
+	"sync"
+	"text/tabwriter"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"fairlead.dev/fairlead/internal/store/otlptest"
+)
+
+// load is how spans are put into requests.
+type load struct {
+	perPod bool
+	size   int
+}
+
+var loads = map[string]load{"pods": {true, 512}, "collector512": {false, 512}, "collector8192": {false, 8192}}
+
+type result struct {
+	name                  string
+	perCPU, perSecond     float64
+	bytes                 float64 // a span
+	memory                int64
+	errors, search, trace []time.Duration
+	errorsN, searchN      int // what one query returned
+}
+
+func urlEscape(s string) string { return url.QueryEscape(s) }
+
+// senders is the number of requests under way at once.
+const senders = 4
+
+func measure(ctx context.Context, o options, start func(context.Context, options) (*target, error)) (res result, err error) {
+	t, err := start(ctx, o)
+	if err != nil {
+		return res, err
+	}
+	stopped := false
+	defer func() {
+		if !stopped {
+			_ = t.stop()
+		}
+	}()
+	res.name = t.name
+	conn, err := grpc.NewClient(t.grpc, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return res, err
+	}
+	defer conn.Close()
+	client := ptraceotlp.NewGRPCClient(conn)
+	traces := o.spans / otlptest.SpansPerTrace
+	shop := &otlptest.Shop{Seed: 1, Start: time.Now().Add(-24 * time.Hour), Step: 24 * time.Hour / time.Duration(traces)}
+
+	before, err := t.cpu()
+	if err != nil {
+		return res, err
+	}
+	begin := time.Now()
+	if err := send(ctx, client, shop, 0, traces, loads[o.load], 0); err != nil {
+		return res, err
+	}
+	after, err := t.cpu()
+	if err != nil {
+		return res, err
+	}
+	res.perCPU = float64(o.spans) / (after - before).Seconds()
+	res.perSecond = float64(o.spans) / time.Since(begin).Seconds()
+	res.memory = t.memory()
+
+	if err := query(ctx, o, t, client, shop, traces, &res); err != nil {
+		return res, err
+	}
+	stopped = true
+	if err := t.stop(); err != nil {
+		return res, err
+	}
+	extra := len(res.trace) // the spans that arrived during the queries are few; count them
+	_ = extra
+	res.bytes = float64(t.bytes()) / float64(o.spans+sentDuring)
+	return res, nil
+}
+
+// sentDuring counts the spans that arrived during the queries.
+var sentDuring int
+
+// send exports traces [from, to); with a rate, that many spans a second.
+func send(ctx context.Context, client ptraceotlp.GRPCClient, shop *otlptest.Shop, from, to int, l load, rate int) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	queue := make(chan ptrace.Traces)
+	var wg sync.WaitGroup
+	for range senders {
+		wg.Go(func() {
+			for td := range queue {
+				if _, err := client.Export(ctx, ptraceotlp.NewExportRequestFromTraces(td)); err != nil {
+					cancel(fmt.Errorf("export: %w", err))
+				}
+			}
+		})
+	}
+	begin, n := time.Now(), 0
+	shop.Batches(from, to, l.size, l.perPod, func(td ptrace.Traces) {
+		n += td.SpanCount()
+		select {
+		case queue <- td:
+		case <-ctx.Done():
+			return
+		}
+		if rate > 0 {
+			select {
+			case <-time.After(time.Until(begin.Add(time.Duration(n) * time.Second / time.Duration(rate)))):
+			case <-ctx.Done():
+			}
+		}
+	})
+	close(queue)
+	wg.Wait()
+	return context.Cause(ctx)
+}
+
+// query times the queries while more spans arrive.
+func query(ctx context.Context, o options, t *target, client ptraceotlp.GRPCClient, shop *otlptest.Shop, traces int, res *result) error {
+	loadCtx, stop := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	sentDuring = 0
+	wg.Go(func() {
+		for k := 0; loadCtx.Err() == nil; k++ {
+			const some = 640 // traces, 5120 spans
+			if send(loadCtx, client, shop, traces+k*some, traces+(k+1)*some, load{false, 512}, o.rate) == nil {
+				sentDuring += some * otlptest.SpansPerTrace
+			}
+		}
+	})
+	defer wg.Wait()
+	defer stop()
+	r := rand.New(rand.NewPCG(1, 2))
+	for i := range o.queries {
+		service := otlptest.Services[i%len(otlptest.Services)]
+		id := shop.TraceID(r.IntN(traces))
+		for _, q := range []struct {
+			times *[]time.Duration
+			n     *int
+			ask   func() (int, error)
+		}{
+			{&res.errors, &res.errorsN, func() (int, error) { return t.errors(ctx, service) }},
+			{&res.trace, nil, func() (int, error) {
+				n, err := t.trace(ctx, id)
+				if err == nil && n != otlptest.SpansPerTrace {
+					err = fmt.Errorf("trace %s has %d spans, want %d", id, n, otlptest.SpansPerTrace)
+				}
+				return n, err
+			}},
+			{&res.search, &res.searchN, func() (int, error) { return t.search(ctx, service) }},
+		} {
+			begin := time.Now()
+			n, err := q.ask()
+			if err != nil {
+				return err
+			}
+			*q.times = append(*q.times, time.Since(begin))
+			if q.n != nil {
+				*q.n = n
+			}
+		}
+	}
+	return nil
+}
+
+func quantile(d []time.Duration, q float64) float64 {
+	if len(d) == 0 {
+		return 0
+	}
+	s := slices.Sorted(slices.Values(d))
+	return s[min(len(s)-1, int(q*float64(len(s))))].Seconds() * 1000
+}
+
+func print(out io.Writer, o options, results []result) {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "%d spans, %s\tspans per CPU-s\tspans/s\tB/span\tMiB resident\tfailed canary spans p50/p95 ms\tsearch over HTTP p50/p95 ms\ttrace by id p50/p95 ms\n", o.spans, o.load)
+	for _, r := range results {
+		fmt.Fprintf(w, "%s\t%.0f\t%.0f\t%.1f\t%d\t%.1f / %.1f (%d)\t%.1f / %.1f (%d)\t%.2f / %.2f\n", r.name, r.perCPU, r.perSecond, r.bytes, r.memory>>20,
+			quantile(r.errors, 0.5), quantile(r.errors, 0.95), r.errorsN, quantile(r.search, 0.5), quantile(r.search, 0.95), r.searchN, quantile(r.trace, 0.5), quantile(r.trace, 0.95))
+	}
+	if len(results) == 2 {
+		a, b := results[0], results[1]
+		fmt.Fprintf(w, "ratio\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\n", a.perCPU/b.perCPU, a.perSecond/b.perSecond, a.bytes/b.bytes, float64(a.memory)/float64(b.memory),
+			quantile(a.errors, 0.5)/quantile(b.errors, 0.5), quantile(a.search, 0.5)/quantile(b.search, 0.5), quantile(a.trace, 0.5)/quantile(b.trace, 0.5))
+	}
+	_ = w.Flush()
+}
