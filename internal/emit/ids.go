@@ -1,0 +1,61 @@
+package emit
+
+import (
+	"context"
+	"encoding/binary"
+	"math/rand/v2"
+
+	"go.opentelemetry.io/otel/trace"
+)
+
+type idsKey struct{}
+
+type ids struct {
+	trace trace.TraceID
+	span  trace.SpanID
+}
+
+// WithIDs returns a context in which the next span started gets these ids, so
+// that an observer without memory can write the same span again. The context
+// that starting the span returns no longer carries them.
+func WithIDs(ctx context.Context, traceID trace.TraceID, spanID trace.SpanID) context.Context {
+	return context.WithValue(ctx, idsKey{}, ids{traceID, spanID})
+}
+
+func withoutIDs(ctx context.Context) context.Context {
+	if _, ok := ctx.Value(idsKey{}).(ids); !ok {
+		return ctx
+	}
+	return context.WithValue(ctx, idsKey{}, nil)
+}
+
+// idGenerator takes ids from the context where [WithIDs] put them, and random
+// ones otherwise.
+type idGenerator struct{}
+
+func (g idGenerator) NewIDs(ctx context.Context) (trace.TraceID, trace.SpanID) {
+	if want, ok := ctx.Value(idsKey{}).(ids); ok {
+		return want.trace, want.span
+	}
+	var id trace.TraceID
+	for !id.IsValid() {
+		binary.NativeEndian.PutUint64(id[:8], rand.Uint64())
+		binary.NativeEndian.PutUint64(id[8:], rand.Uint64())
+	}
+	return id, randomSpanID()
+}
+
+func (g idGenerator) NewSpanID(ctx context.Context, _ trace.TraceID) trace.SpanID {
+	if want, ok := ctx.Value(idsKey{}).(ids); ok {
+		return want.span
+	}
+	return randomSpanID()
+}
+
+func randomSpanID() trace.SpanID {
+	var id trace.SpanID
+	for !id.IsValid() {
+		binary.NativeEndian.PutUint64(id[:], rand.Uint64())
+	}
+	return id
+}

@@ -1,0 +1,160 @@
+package emit
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/log"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace"
+
+	"fairlead.dev/fairlead/internal/release"
+)
+
+// Start begins an operation's span at the moment at, as a child of ctx's span.
+// The returned context is within it. End it with [EndOperation].
+func (e *Emitter) Start(ctx context.Context, name string, at time.Time) (context.Context, trace.Span) {
+	ctx, span := e.tracer.Start(ctx, name, trace.WithTimestamp(at))
+	return withoutIDs(ctx), span
+}
+
+// EndOperation writes what the operation came to on its span and ends it.
+func EndOperation(span trace.Span, op release.Operation) {
+	span.SetAttributes(SpanAttributes(op)...)
+	if op.State.Done() && !op.Succeeded() {
+		span.SetStatus(codes.Error, op.Cause)
+	}
+	span.End(trace.WithTimestamp(op.End))
+}
+
+// Failed writes the instant span helm-<command>-failed under ctx's span.
+func (e *Emitter) Failed(ctx context.Context, op release.Operation, extra ...attribute.KeyValue) {
+	ctx, span := e.tracer.Start(ctx, release.FailedSpanName(op.Command), trace.WithTimestamp(op.End))
+	_ = ctx
+	attrs := []attribute.KeyValue{
+		attribute.String(release.AttrRelease, op.Release),
+		attribute.String(release.AttrNamespace, op.Namespace),
+		attribute.String(release.AttrErrorType, string(op.ErrorType)),
+		attribute.String(release.AttrCause, op.Cause),
+	}
+	if op.ExitCode != nil {
+		attrs = append(attrs, attribute.Int(release.AttrExitCode, *op.ExitCode))
+	}
+	if op.Revision > 0 {
+		attrs = append(attrs, attribute.Int(release.AttrRevision, op.Revision))
+	}
+	span.SetAttributes(append(attrs, extra...)...)
+	span.SetStatus(codes.Error, op.Cause)
+	span.End(trace.WithTimestamp(op.End))
+}
+
+// Steps writes what the cluster did as child spans of ctx's span. Texts go
+// through redact.
+func (e *Emitter) Steps(ctx context.Context, steps []release.Step, redact func(string) string) {
+	for _, s := range steps {
+		sub, span := e.tracer.Start(ctx, s.Name, trace.WithTimestamp(s.Start))
+		attrs := Values(s.Attributes, redact)
+		if s.Reason != "" {
+			attrs = append(attrs, attribute.String(attrReason, s.Reason))
+		}
+		if s.Message != "" {
+			attrs = append(attrs, attribute.String(attrMessage, redact(s.Message)))
+		}
+		if !s.Done {
+			attrs = append(attrs, attribute.Bool(attrUnfinished, true))
+		}
+		span.SetAttributes(attrs...)
+		if s.Failed {
+			text := s.Reason
+			if s.Message != "" {
+				text = fmt.Sprintf("%s: %s", s.Reason, redact(s.Message))
+			}
+			span.SetAttributes(semconv.ErrorTypeKey.String(orOther(s.Reason)))
+			span.SetStatus(codes.Error, text)
+		}
+		e.Steps(sub, s.Children, redact)
+		span.End(trace.WithTimestamp(s.End))
+	}
+}
+
+// Attribute keys of steps, beside those that [release.Step.Attributes] brings.
+const (
+	attrReason     = "fairlead.step.reason"
+	attrMessage    = "fairlead.step.message"
+	attrUnfinished = "fairlead.step.unfinished" // true: had not ended when the operation did
+)
+
+func orOther(reason string) string {
+	if reason == "" {
+		return string(release.ErrorOther)
+	}
+	return reason
+}
+
+// SpanAttributes returns the attributes of an operation's root span: the
+// operation's own and those of the semantic conventions beside them.
+func SpanAttributes(op release.Operation) []attribute.KeyValue {
+	attrs := Values(op.Attributes(), nil)
+	attrs = append(attrs,
+		semconv.DeploymentName(op.Release),
+		semconv.K8SNamespaceName(op.Namespace),
+		semconv.CICDPipelineTaskTypeDeploy,
+	)
+	if op.Revision > 0 {
+		attrs = append(attrs, semconv.DeploymentID(fmt.Sprintf("%s/%s.v%d", op.Namespace, op.Release, op.Revision)))
+	}
+	if op.ExitCode != nil {
+		attrs = append(attrs, semconv.ProcessExitCode(*op.ExitCode))
+	}
+	switch op.State {
+	case release.StateSucceeded:
+		attrs = append(attrs, semconv.DeploymentStatusSucceeded, semconv.CICDPipelineTaskRunResultSuccess)
+	case release.StateFailed:
+		attrs = append(attrs, semconv.DeploymentStatusFailed)
+		if op.ErrorType == release.ErrorTimeout {
+			attrs = append(attrs, semconv.CICDPipelineTaskRunResultTimeout)
+		} else {
+			attrs = append(attrs, semconv.CICDPipelineTaskRunResultFailure)
+		}
+	case release.StateCancelled:
+		attrs = append(attrs, semconv.DeploymentStatusFailed, semconv.CICDPipelineTaskRunResultCancellation)
+	}
+	return attrs
+}
+
+// Operation sends the operation's log record, in the trace of ctx's span. It
+// does not wait for it to be delivered.
+func (e *Emitter) Operation(ctx context.Context, op release.Operation) {
+	severity, text := log.SeverityInfo, "INFO"
+	if op.State.Done() && !op.Succeeded() {
+		severity, text = log.SeverityError, "ERROR"
+	}
+	at := op.End
+	if at.IsZero() {
+		at = time.Now()
+	}
+	e.emit(ctx, e.logger, record{
+		event: release.EventName, at: at, severity: severity, severityText: text,
+		body: attribute.StringValue(headline(op)), attrs: Values(op.Attributes(), nil),
+	})
+}
+
+// headline says the operation in words: "upgrade of shop/checkout revision 7 failed: ...".
+func headline(op release.Operation) string {
+	what := string(op.Kind)
+	if what == "" {
+		what = op.Command
+	}
+	line := fmt.Sprintf("%s of %s/%s", what, op.Namespace, op.Release)
+	if op.Revision > 0 {
+		line += fmt.Sprintf(" revision %d", op.Revision)
+	}
+	line += " " + string(op.State)
+	if op.Cause != "" {
+		line += ": " + op.Cause
+	}
+	return line
+}
