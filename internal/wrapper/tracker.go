@@ -1,0 +1,242 @@
+package wrapper
+
+import (
+	"context"
+	"sort"
+	"sync"
+	"time"
+
+	"fairlead.dev/fairlead/internal/helm"
+	"fairlead.dev/fairlead/internal/release"
+)
+
+// tracker follows the release's records and says which of them our Helm made:
+// those whose own time of deployment is not before Helm's start. Both times are
+// of this machine's clock, because Helm writes its own into the record.
+type tracker struct {
+	name  string // "" until a generated name is known
+	start time.Time
+
+	mu      sync.Mutex
+	before  map[int]release.Record // by revision, what was there when Helm started
+	ours    map[int]release.Record // by revision
+	seen    map[int]time.Time      // when a record of ours was first seen
+	was     map[int]string         // its first status
+	removed map[int]time.Time      // when a record went away
+	leaving time.Time              // when a record of ours was first being uninstalled
+	changed chan struct{}          // closed and replaced at each change
+	onOwn   func(release.Record)   // called once, with our first record
+	told    bool
+}
+
+func newTracker(name string, start time.Time, onOwn func(release.Record)) *tracker {
+	return &tracker{
+		name: name, start: start, onOwn: onOwn, changed: make(chan struct{}),
+		before: map[int]release.Record{}, ours: map[int]release.Record{}, seen: map[int]time.Time{},
+		was: map[int]string{}, removed: map[int]time.Time{},
+	}
+}
+
+// observe is the watch's handler.
+func (t *tracker) observe(o release.Observation) {
+	if o.Record == nil {
+		return
+	}
+	r := *o.Record
+	t.mu.Lock()
+	if t.name == "" && !o.Initial && r.Status == "pending-install" && !r.LastDeployed.Before(t.start) {
+		t.name = r.Name
+	}
+	if r.Name != t.name {
+		t.mu.Unlock()
+		return
+	}
+	var tell func(release.Record)
+	switch {
+	case o.Deleted:
+		t.removed[r.Revision] = o.At
+	case !r.LastDeployed.IsZero() && !r.LastDeployed.Before(t.start):
+		if _, known := t.ours[r.Revision]; !known {
+			t.seen[r.Revision], t.was[r.Revision] = o.At, r.Status
+		}
+		if r.Status == "uninstalling" && t.leaving.IsZero() {
+			t.leaving = o.At
+		}
+		t.ours[r.Revision] = r
+		delete(t.removed, r.Revision)
+		if !t.told {
+			t.told, tell = true, t.onOwn
+		}
+	case o.Initial:
+		t.before[r.Revision] = r
+	default:
+		// An older record that changes: superseded, or, in an uninstall, on its way out.
+		if _, known := t.before[r.Revision]; !known {
+			t.before[r.Revision] = r
+		}
+	}
+	close(t.changed)
+	t.changed = make(chan struct{})
+	t.mu.Unlock()
+	if tell != nil {
+		tell(r)
+	}
+}
+
+// releaseName returns the release's name, "" while a generated one is unknown.
+func (t *tracker) releaseName() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.name
+}
+
+// wait waits until ok of the tracker's state, or ctx ends.
+func (t *tracker) wait(ctx context.Context, ok func() bool) {
+	for {
+		t.mu.Lock()
+		changed := t.changed
+		t.mu.Unlock()
+		if ok() {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-changed:
+		}
+	}
+}
+
+// own returns the record that our operation made, its newest state.
+func (t *tracker) own() (release.Record, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	revs := revisions(t.ours)
+	if len(revs) == 0 {
+		return release.Record{}, false
+	}
+	return t.ours[revs[0]], true
+}
+
+// firstStatus returns the first status that revision was seen in.
+func (t *tracker) firstStatus(revision int) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.was[revision]
+}
+
+// rollback returns the record that Helm's own rollback made after own, and when
+// it was first seen.
+func (t *tracker) rollback() (r release.Record, at time.Time, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	revs := revisions(t.ours)
+	for _, rev := range revs[min(1, len(revs)):] {
+		if t.ours[rev].RollbackTo > 0 {
+			return t.ours[rev], t.seen[rev], true
+		}
+	}
+	return release.Record{}, time.Time{}, false
+}
+
+// purged says when Helm began to remove the record that it had made itself.
+func (t *tracker) purged() (at time.Time, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.leaving.IsZero() {
+		return t.leaving, true
+	}
+	for rev := range t.ours {
+		if at, gone := t.removed[rev]; gone {
+			return at, true
+		}
+	}
+	return time.Time{}, false
+}
+
+// deployedBefore returns the revision that was deployed when Helm started, 0
+// for none. Where the list of records came so late that Helm had superseded it
+// already, the newest superseded one is meant.
+func (t *tracker) deployedBefore() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	revs := revisions(t.before)
+	for _, status := range []string{"deployed", "superseded"} {
+		for i := len(revs) - 1; i >= 0; i-- {
+			if t.before[revs[i]].Status == status {
+				return revs[i]
+			}
+		}
+		if len(t.ours) == 0 {
+			break // nothing of ours can have superseded it
+		}
+	}
+	return 0
+}
+
+// current returns the newest record that was there before.
+func (t *tracker) current() (release.Record, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	revs := revisions(t.before)
+	if len(revs) == 0 {
+		return release.Record{}, false
+	}
+	return t.before[revs[len(revs)-1]], true
+}
+
+func revisions(m map[int]release.Record) []int {
+	out := make([]int, 0, len(m))
+	for rev := range m {
+		out = append(out, rev)
+	}
+	sort.Ints(out)
+	return out
+}
+
+// decodeRecord reads what Helm stored, without what may hold secrets.
+func decodeRecord(data []byte) (release.Record, error) {
+	h, err := helm.DecodeRecord(data)
+	if err != nil {
+		return release.Record{}, err
+	}
+	r := release.Record{
+		Ref: release.Ref{Namespace: h.Namespace, Name: h.Name}, Revision: h.Revision, Status: h.Status, Description: h.Description,
+		Chart: h.ChartName, Version: h.ChartVersion, AppVersion: h.AppVersion,
+		FirstDeployed: h.FirstDeployed, LastDeployed: h.LastDeployed, RollbackTo: h.RollbackTarget(),
+	}
+	for _, o := range h.Objects {
+		r.Objects = append(r.Objects, release.ObjectRef{Kind: o.Kind, Namespace: o.Namespace, Name: o.Name})
+	}
+	for _, hk := range h.Hooks {
+		r.Hooks = append(r.Hooks, release.Hook{
+			ObjectRef: release.ObjectRef{Kind: hk.Kind, Namespace: hk.Namespace, Name: hk.Name},
+			Events:    hk.Events, Phase: hk.Phase, Started: hk.Started, Completed: hk.Completed,
+		})
+	}
+	return r, nil
+}
+
+// exists reports whether that revision's record is still there.
+func (t *tracker) exists(revision int) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	_, was := t.before[revision]
+	_, gone := t.removed[revision]
+	return was && !gone
+}
+
+// latest returns the newest revision that there is.
+func (t *tracker) latest() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	latest := 0
+	for _, m := range []map[int]release.Record{t.before, t.ours} {
+		for rev := range m {
+			if _, gone := t.removed[rev]; !gone {
+				latest = max(latest, rev)
+			}
+		}
+	}
+	return latest
+}
