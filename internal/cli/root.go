@@ -6,6 +6,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 )
@@ -13,6 +14,10 @@ import (
 // Main runs the command line args (args[0] is the program's name) and returns
 // the exit code of the process.
 func Main(ctx context.Context, args []string, s Streams) int {
+	// Helm goes first: a passthrough must not wait for the other commands.
+	if call, ok := parseHelmCall(args, os.Getenv); ok {
+		return runHelm(ctx, call, s)
+	}
 	root := newRootCommand(s)
 	root.SetArgs(args[1:])
 	err := root.ExecuteContext(ctx)
@@ -34,6 +39,7 @@ func newRootCommand(s Streams) *cobra.Command {
 	cmd.SetErr(s.Err)
 	cmd.AddCommand(
 		newCanaryCommand(s),
+		newHelmCommand(),
 		newReleasesCommand(s),
 		newReleaseCommand(s),
 		newServerCommand(s),
