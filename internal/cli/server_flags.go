@@ -16,10 +16,6 @@ func (f *serverFlags) bind(cmd *cobra.Command) {
 		"URL of the fairlead server; FAIRLEAD_SERVER (token: FAIRLEAD_TOKEN) (default "+api.DefaultServer+")")
 }
 
-// named reports whether the user named a server; else the one on this machine
-// is tried.
-func (f *serverFlags) named() bool { return f.url != "" }
-
 func (f *serverFlags) client() api.Client {
 	// The token comes from the environment only: arguments show in process lists.
 	return api.Client{Server: f.url, Token: os.Getenv("FAIRLEAD_TOKEN")}

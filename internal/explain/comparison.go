@@ -32,15 +32,15 @@ func (b bitset) and(c bitset) bitset {
 
 // jaccard returns the size of the intersection over that of the union.
 func (b bitset) jaccard(c bitset) float64 {
-	var both, any int
+	var both, either int
 	for i := range b {
 		both += bits.OnesCount64(b[i] & c[i])
-		any += bits.OnesCount64(b[i] | c[i])
+		either += bits.OnesCount64(b[i] | c[i])
 	}
-	if any == 0 {
+	if either == 0 {
 		return 0
 	}
-	return float64(both) / float64(any)
+	return float64(both) / float64(either)
 }
 
 // group is the index of one group of traces: which of them have a feature.

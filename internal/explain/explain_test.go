@@ -16,12 +16,12 @@ import (
 var thirty = explaintest.Sizes{Failing: 30, Healthy: 400, StableFailing: 30, StableHealthy: 400}
 
 // hits returns in how many of n runs the planted cause is named first.
-func hits(cause explaintest.Cause, n int) (named, any int, wrong []string) {
+func hits(cause explaintest.Cause, n int) (named, some int, wrong []string) {
 	for seed := range n {
 		in, culprit := explaintest.Make(rand.New(rand.NewPCG(uint64(seed), 7)), cause, thirty)
 		r := explain.Explain(in)
 		if len(r.Findings) > 0 {
-			any++
+			some++
 		}
 		if explaintest.Named(r, culprit) {
 			named++
@@ -29,7 +29,7 @@ func hits(cause explaintest.Cause, n int) (named, any int, wrong []string) {
 			wrong = append(wrong, r.Findings[0].Text)
 		}
 	}
-	return named, any, wrong
+	return named, some, wrong
 }
 
 func TestNamesThePlantedCauseFirst(t *testing.T) {

@@ -65,16 +65,16 @@ func texts(m pcommon.Map) map[string]string {
 // and track, and whether one of those failed as the query wants it. Attributes
 // count on the span and on its resource.
 func matches(t explain.Trace, q Query) bool {
-	any, failed, slow := false, false, q.MinDuration == 0
+	found, failed, slow := false, false, q.MinDuration == 0
 	for _, s := range t.Spans {
 		if s.Service != q.Service || !is(s, "service.version", q.Version) || !isTrack(s, q.Track, q.Version) {
 			continue
 		}
-		any = true
+		found = true
 		failed = failed || s.Error
 		slow = slow || s.Duration >= q.MinDuration
 	}
-	if !any || !slow {
+	if !found || !slow {
 		return false
 	}
 	return q.Status == StatusAny || failed == (q.Status == StatusError)
