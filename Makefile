@@ -90,8 +90,8 @@ e2e: build cluster ## end-to-end tests on a real cluster: its own, or KUBECONFIG
 	cd test/e2e && ../../bin/cluster run -- ../../bin/e2e.test -test.v $(E2E_ARGS) || { code=$$?; [ $$code = 77 ] || exit $$code; }
 
 .PHONY: cluster-test
-cluster-test: cluster ## the test bed's own tests on real clusters: leaks, faults, traffic
-	cd test/cluster && go test -tags e2e -count=1 -timeout 30m -v ./cmd/cluster
+cluster-test: ## the test bed's own tests on real clusters: leaks, faults, traffic
+	cd test/cluster && CLUSTER_TEST_ROUNDS=$(CLUSTER_TEST_ROUNDS) go test -tags e2e -count=1 -timeout 30m -v ./cmd/cluster
 
 $(GOLANGCI):
 	@mkdir -p $(TOOLS)

@@ -37,9 +37,11 @@ func TestHelm(t *testing.T) {
 			}
 			release(0, "2m", "hook.enabled=true", "statefulSet.enabled=true", "daemonSet.enabled=true", "job.enabled=true",
 				"init.enabled=true", "persistence.enabled=true", "route.enabled=true", "route.hostname="+helm+".test")
-			if got := must(t, name, "exec", "--", "curl", "-sS", "-H", "Host: "+helm+".test", "http://10.96.0.80/"); !strings.HasPrefix(got, "version=v1 ") {
-				t.Errorf("routed answer: %q", got)
-			}
+			// Traefik hears of the pods a moment after Helm.
+			eventually(t, "the route answers", func() bool {
+				got := must(t, name, "exec", "--", "curl", "-sS", "-H", "Host: "+helm+".test", "http://10.96.0.80/")
+				return strings.HasPrefix(got, "version=v1 ")
+			})
 			release(0, "2m", "image=fairlead.test/app:v2")
 			release(0, "2m", "image=fairlead.test/slow-1s/app:v3")
 
@@ -61,6 +63,9 @@ func TestHelm(t *testing.T) {
 				eventually(t, f.set+": an event or a pod says "+f.event, func() bool {
 					return strings.Contains(kubectl("get", "events,pods", "-o", "json"), f.event)
 				})
+				// Helm 3 merges with the last release that succeeded, so what a
+				// failed one added would stay.
+				must(t, name, "exec", "--", helm, "rollback", helm, "3", "--namespace", helm)
 			}
 			release(1, "10s", "fail=stop")
 			must(t, name, "exec", "--", helm, "uninstall", helm, "--namespace", helm, "--wait")

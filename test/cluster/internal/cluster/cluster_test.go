@@ -45,6 +45,16 @@ func TestLock(t *testing.T) {
 	}
 }
 
+func TestForeignBaseIsRefused(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	if err := os.Symlink(t.TempDir(), base()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := lock("a"); err == nil || !strings.Contains(err.Error(), base()) {
+		t.Errorf("a link: %v", err)
+	}
+}
+
 // TestFindTellsRemainsFromClusters: a state directory whose keeper is dead is
 // no cluster.
 func TestFindTellsRemainsFromClusters(t *testing.T) {

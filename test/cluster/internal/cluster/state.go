@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -54,6 +55,23 @@ const keptFile = "kept"
 
 // base is the parent of all state directories.
 func base() string { return filepath.Join(os.TempDir(), "fairlead-cluster") }
+
+// makeBase makes the parent of all state directories. One that another user
+// made, to have root write where it leads, is an error.
+func makeBase() error {
+	if err := os.Mkdir(base(), 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	info, err := os.Lstat(base())
+	if err != nil {
+		return err
+	}
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	if !info.IsDir() || !ok || int(owner.Uid) != os.Geteuid() || info.Mode().Perm()&0o022 != 0 {
+		return fmt.Errorf("%s is not a directory of this user alone: remove it", base())
+	}
+	return nil
+}
 
 func stateDir(name string) string { return filepath.Join(base(), name) }
 
@@ -135,12 +153,15 @@ func (c Cluster) control() *http.Client {
 // lock takes the lock of a name, which the keeper of a cluster holds as long
 // as the cluster or its remains exist. The error is ErrRunning when it is held.
 func lock(name string) (unlock func(), err error) {
-	if err := os.MkdirAll(base(), 0o755); err != nil {
-		return nil, err
-	}
 	path := stateDir(name) + ".lock"
 	for {
+		if err := makeBase(); err != nil {
+			return nil, err
+		}
 		f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // the last cluster's end removed the directory meanwhile
+		}
 		if err != nil {
 			return nil, err
 		}

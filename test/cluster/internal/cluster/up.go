@@ -94,7 +94,7 @@ func newRequest(name string, set artifact.Set, o Options) (request, error) {
 	if err != nil {
 		return request{}, err
 	}
-	snapshotter, err := snapshotter(base())
+	snapshotter, err := snapshotter(os.TempDir())
 	if err != nil {
 		return request{}, err
 	}
@@ -115,9 +115,6 @@ func newRequest(name string, set artifact.Set, o Options) (request, error) {
 // snapshotter is containerd's way to stack image layers in dir: overlayfs
 // does not work on top of another one, as in a container.
 func snapshotter(dir string) (string, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", err
-	}
 	var s unix.Statfs_t
 	if err := unix.Statfs(dir, &s); err != nil {
 		return "", fmt.Errorf("file system of %s: %w", dir, err)
