@@ -14,23 +14,33 @@ import (
 // cancelled is [Result.Cancelled].
 //
 // The texts are those of Helm 3.22 and 4.3, of the Kubernetes API and of the
-// registries; testdata/stderr holds what the real binaries wrote. What no rule
-// knows is [release.ErrorOther].
+// registries; testdata/stderr holds what the real binaries wrote on a real
+// cluster. What no rule knows is [release.ErrorOther]. [Invocation.Classify] is
+// more exact.
 func Classify(exitCode int, stderr string, cancelled bool) (release.ErrorType, string) {
+	return Invocation{}.Classify(exitCode, stderr, cancelled)
+}
+
+// Classify is the function [Classify] with the knowledge of what was typed:
+// Helm does not say that it is a hook which failed in rollback, uninstall and
+// test, and says of a Job exactly the same where an upgrade waited for it.
+func (inv Invocation) Classify(exitCode int, stderr string, cancelled bool) (release.ErrorType, string) {
 	if exitCode == 0 {
 		return "", ""
 	}
-	message := errorMessage(stderr)
+	whole := errorMessage(stderr)
+	message := trimContext(whole)
 	sentence := oneSentence(message)
+	lower := strings.ToLower(message)
 	switch {
-	case cancelled:
+	case cancelled, strings.HasSuffix(lower, "context canceled"):
 		return release.ErrorCancelled, cancelledSentence(sentence)
 	case exitCode > 128 && exitCode < 128+65 && message == "":
 		return release.ErrorCancelled, killedSentence(exitCode - 128)
-	}
-	lower := strings.ToLower(message)
-	if strings.Contains(lower, "due to atomic being set") || strings.Contains(lower, "due to rollback-on-failure being set") {
+	case strings.Contains(lower, "due to atomic being set"), strings.Contains(lower, "due to rollback-on-failure being set"):
 		return release.ErrorRolledBack, sentence
+	case bareHook.MatchString(strings.ToLower(whole)) && inv.Verb != VerbUpgrade && inv.Verb != VerbInstall:
+		return release.ErrorHook, sentence
 	}
 	for _, rule := range classes {
 		if rule.matches(lower) {
@@ -42,6 +52,11 @@ func Classify(exitCode int, stderr string, cancelled bool) (release.ErrorType, s
 	}
 	return release.ErrorOther, sentence
 }
+
+// bareHook is the message of a hook that failed in rollback, uninstall or test:
+// a Job or Pod, with no word about what Helm was doing. (A rollback that waited
+// for a workload says "release web failed:" before it.)
+var bareHook = regexp.MustCompile(`^(1 error occurred:\s*\*\s*(job|pod) [^ ]+ failed|resource (job|pod)/[^ ]+ not ready\.)`)
 
 func cancelledSentence(sentence string) string {
 	if sentence == "" || strings.HasSuffix(sentence, "context canceled") {
@@ -88,6 +103,10 @@ var classes = []class{
 		"cannot use force conflicts and force replace together", "cannot use server-side apply and force replace together",
 		"forceconflicts enabled when serversideapply disabled", "description must be ",
 	}, pattern: regexp.MustCompile(`^("helm [a-z ]+" requires |invalid argument "|open [^ ]+\.(ya?ml|json): )`)},
+	{class: release.ErrorForbidden, texts: []string{"the server has asked for the client to provide credentials"}},
+	{class: release.ErrorUnreachable, texts: []string{
+		"kubernetes cluster unreachable", "could not get server version from kubernetes", "could not get apiversions from kubernetes",
+	}},
 	{class: release.ErrorHook, texts: []string{
 		"failed pre-install:", "failed post-install:", "pre-upgrade hooks failed:", "post-upgrade hooks failed:",
 	}, pattern: regexp.MustCompile(`\bhook (pre|post)-[a-z]+ .*failed|\bhook test .*failed|for (pre|post)-[a-z]+ hook |(pre|post)-(rollback|delete) hooks? failed`)},
@@ -97,20 +116,19 @@ var classes = []class{
 		"yaml parse error on ", "error converting yaml to json", "chart requires kubeversion:", "error while running post render",
 		"error while parsing post rendered output", "failed to parse ", "cannot load values", "error unmarshaling json",
 		"unable to build kubernetes objects from release manifest: error parsing",
-	}, pattern: regexp.MustCompile(`(^|: )template: `)},
+	}, pattern: regexp.MustCompile(`(^|: )template: |/templates/[^ ]+:\d+:\d+\s+executing "`)},
 	{class: release.ErrorChartFetch, texts: []string{
 		"is not a valid chart repository or cannot be reached", "no cached repo found", "no repositories found",
 		"missing in charts/ directory", "chart.yaml file is missing", "unable to detect chart at", "non-absolute urls should be in form",
 		"invalid chart url format", "has no downloadable urls", "failed to download", "failed to fetch ", "could not download",
 		"could not find protocol handler", "no chart version found", "no chart name found", "chart.metadata", "missing registry client",
 		"failed to do request", "failed to perform ", "failed to copy: ", "invalid_reference", "could not load provenance",
-		"failed to load keyring", "file does not appear to be a gzipped archive", "chart file ", "improper constraint",
+		"failed to load keyring", "does not appear to be a gzipped archive", "chart file ", "improper constraint",
 		"response status code 4", "response status code 5", "unable to locate any tags in provided repository", "library charts are not installable",
 		"not installable", "invalid chart apiversion", "openpgp:", "sha256 sum does not match",
 	}, pattern: regexp.MustCompile(`(^|: )(repo [^ ]+ not found|path "[^"]*" not found|chart "[^"]*" (matching|version) .*not found|stat [^ ]*: no such file)` +
 		`|not found in [^ ]+ (repository|index)|scheme "[^"]*" not supported|looks like an? [a-z]+ chart|\b(get|head) "[a-z]+://[^/"]+/(v2/|[^"]*\.(tgz|yaml|prov)\b)`)},
 	{class: release.ErrorUnreachable, texts: []string{
-		"kubernetes cluster unreachable", "could not get server version from kubernetes", "could not get apiversions from kubernetes",
 		"connection refused", "no such host", "i/o timeout", "tls handshake timeout", "connection reset by peer", "no route to host",
 		"network is unreachable", "client connection lost", "unexpected eof", "x509:", "tls: ", "error loading config file",
 		"invalid configuration:", "the server is currently unable to handle the request", "etcdserver: ", "unable to connect to the server",
@@ -121,7 +139,7 @@ var classes = []class{
 		"conflict occurred while applying object", "apply failed with ",
 	}},
 	{class: release.ErrorForbidden, texts: []string{
-		" is forbidden: ", "denied the request", "unauthorized", "the server has asked for the client to provide credentials",
+		" is forbidden: ", "denied the request", "unauthorized",
 		"you must be logged in to the server", "violates podsecurity", "exceeded quota",
 	}},
 	{class: release.ErrorNotReady, texts: []string{
@@ -167,13 +185,13 @@ func errorMessage(stderr string) string {
 				message = message[:i]
 			}
 		}
-		return trimContext(message)
+		return strings.TrimSpace(message)
 	}
 	if i := strings.Index(stderr, "panic: "); i >= 0 {
 		return firstLine(stderr[i:])
 	}
 	lines := strings.Split(stderr, "\n")
-	return trimContext(strings.TrimSpace(lines[len(lines)-1]))
+	return strings.TrimSpace(lines[len(lines)-1])
 }
 
 // trimContext takes off what every message of a verb begins with.
@@ -190,30 +208,30 @@ func trimContext(message string) string {
 const maxSentence = 500
 
 var (
-	errorCount = regexp.MustCompile(`\b\d+ errors? occurred:\s*`)
+	errorCount = regexp.MustCompile(`\b\d+ errors? occurred:[ \t]*`)
 	spaces     = regexp.MustCompile(`\s+`)
 )
 
-// oneSentence makes one line of a message: lists of errors are joined by "; ".
+// oneSentence makes one line of a message: lists of errors are joined by "; ",
+// a line that is indented continues the one before it.
 func oneSentence(message string) string {
 	message = errorCount.ReplaceAllString(message, "")
-	var parts []string
-	for line := range strings.SplitSeq(message, "\n") {
-		line = strings.TrimSpace(spaces.ReplaceAllString(strings.TrimPrefix(strings.TrimSpace(line), "* "), " "))
-		if line != "" {
-			parts = append(parts, line)
-		}
-	}
 	var out strings.Builder
-	for i, part := range parts {
-		if i > 0 {
-			if strings.HasSuffix(parts[i-1], ":") {
-				out.WriteString(" ")
-			} else {
-				out.WriteString("; ")
-			}
+	for line := range strings.SplitSeq(message, "\n") {
+		text := strings.TrimLeft(line, " \t")
+		item := strings.HasPrefix(text, "* ")
+		continues := len(text) < len(line) && !item
+		text = strings.TrimSpace(spaces.ReplaceAllString(strings.TrimPrefix(text, "* "), " "))
+		switch so := out.String(); {
+		case text == "":
+			continue
+		case so == "":
+		case continues || strings.HasSuffix(so, ":"):
+			out.WriteString(" ")
+		default:
+			out.WriteString("; ")
 		}
-		out.WriteString(part)
+		out.WriteString(text)
 	}
 	return shorten(out.String(), maxSentence)
 }

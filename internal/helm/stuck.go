@@ -19,7 +19,8 @@ type StuckLock struct {
 	LeftBy string
 	// Running is set when that operation is known to be still at work (its Lease is renewed).
 	Running bool
-	// LastDeployed is the newest revision that is deployed or superseded; 0 = none.
+	// LastDeployed is the revision that is deployed, or else the newest that
+	// once was; 0 = none.
 	LastDeployed int
 }
 
@@ -61,14 +62,20 @@ func (s StuckLock) RecoveryArgs() []string {
 // holds it: the newest one is pending. now is for the age only.
 func Stuck(records []Record, now time.Time) (StuckLock, bool) {
 	var newest Record
-	deployed := 0
+	deployed, superseded := 0, 0
 	for _, r := range records {
 		if r.Revision > newest.Revision {
 			newest = r
 		}
-		if (r.Status == "deployed" || r.Status == "superseded") && r.Revision > deployed {
-			deployed = r.Revision
+		switch r.Status {
+		case "deployed":
+			deployed = max(deployed, r.Revision)
+		case "superseded":
+			superseded = max(superseded, r.Revision)
 		}
+	}
+	if deployed == 0 {
+		deployed = superseded
 	}
 	if !newest.IsPending() {
 		return StuckLock{}, false

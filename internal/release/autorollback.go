@@ -73,17 +73,19 @@ func AutoRollback(f RollbackFacts) RollbackDecision {
 	switch {
 	case f.Mode == RollbackOff || f.Mode == "":
 		return none("automatic rollback is off")
+	case f.Mode != RollbackOn && f.Mode != RollbackUninstall && f.Mode != RollbackKeep:
+		return none(fmt.Sprintf("the mode %q is not known", f.Mode))
 	case !f.Failed:
 		return none("the operation succeeded")
 	case f.DryRun:
 		return none("a dry run changes nothing")
 	case !f.Kind.Deploy():
-		return none("only a failed install or upgrade is rolled back, this is a " + string(f.Kind))
-	case f.Cancelled:
+		return none("only a failed install or upgrade is rolled back, this is " + withArticle(f.Kind))
+	case f.Cancelled || f.ErrorType == ErrorCancelled:
 		return none("the operation was cancelled; whoever did that decides what comes next")
 	case f.ErrorType == ErrorLock:
 		return none("another operation holds the release")
-	case f.Atomic:
+	case f.Atomic || f.ErrorType == ErrorRolledBack:
 		return none("Helm rolls back itself (--atomic or --rollback-on-failure)")
 	case !f.Known:
 		return none("the release's history could not be read")
@@ -93,6 +95,8 @@ func AutoRollback(f RollbackFacts) RollbackDecision {
 		return none(fmt.Sprintf("revision %d is newer than the failed revision %d: another operation has taken over", f.Latest, f.Revision))
 	case f.Status != "failed":
 		return none(fmt.Sprintf("revision %d is %s, not failed", f.Revision, f.Status))
+	case f.Deployed >= f.Revision:
+		return none(fmt.Sprintf("revision %d, which was deployed before, is not older than the failed revision %d", f.Deployed, f.Revision))
 	case f.Deployed > 0 && !f.DeployedExists:
 		return none(fmt.Sprintf("revision %d, which was deployed before, is no longer in the history", f.Deployed))
 	case f.Deployed > 0:
@@ -102,8 +106,21 @@ func AutoRollback(f RollbackFacts) RollbackDecision {
 		return none("no revision was deployed before, so there is nothing to roll back to")
 	case f.Mode == RollbackKeep:
 		return none(fmt.Sprintf("the first install failed and is kept for inspection (revision %d)", f.Revision))
+	case f.Revision > 1:
+		return none(fmt.Sprintf("revision %d failed, but the release has a history from before it was uninstalled, which removing it would take along", f.Revision))
 	default:
 		return RollbackDecision{Action: RollbackByRemoval,
 			Reason: fmt.Sprintf("the first install failed (revision %d), there is nothing to roll back to", f.Revision)}
+	}
+}
+
+func withArticle(k Kind) string {
+	switch k {
+	case "":
+		return "an operation of unknown kind"
+	case KindUninstall:
+		return "an uninstall"
+	default:
+		return "a " + string(k)
 	}
 }
