@@ -154,3 +154,29 @@ func TestDetectVersionRefuses(t *testing.T) {
 		})
 	}
 }
+
+func BenchmarkDetectVersion(b *testing.B) {
+	path := realHelm(b, 4)
+	b.Run("asked", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := DetectVersion(b.Context(), path, "/proc/nowhere"); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("remembered", func(b *testing.B) {
+		cache := b.TempDir()
+		for b.Loop() {
+			if _, err := DetectVersion(b.Context(), path, cache); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+func BenchmarkMayRecord(b *testing.B) {
+	args := strings.Fields("--kube-context prod upgrade --install web ./chart -n shop --set a=b --wait --timeout 5m")
+	for b.Loop() {
+		MayRecord(args)
+	}
+}
