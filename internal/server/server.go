@@ -47,6 +47,7 @@ type Server struct {
 	http         *http.Server
 	httpAddr     string
 
+	dropLog rareLog
 	started atomic.Bool
 	failed  chan error
 	cancel  context.CancelFunc

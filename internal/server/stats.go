@@ -14,6 +14,7 @@ type stats struct {
 	rejected *prometheus.CounterVec
 	refused  *prometheus.CounterVec
 	failed   *prometheus.CounterVec
+	dropped  *prometheus.CounterVec // items, by upstream and signal
 	free     prometheus.Gauge
 }
 
@@ -34,6 +35,8 @@ func newStats() *stats {
 		rejected: counter("fairlead_otlp_rejected_items_total", "Items refused for good, with a partial success."),
 		refused:  counter("fairlead_otlp_refused_items_total", "Items refused for now, because the disk is full."),
 		failed:   counter("fairlead_otlp_failed_items_total", "Items that a store could not keep; their senders were asked to try again."),
-		free:     f.NewGauge(prometheus.GaugeOpts{Name: "fairlead_store_free_bytes", Help: "Free space on the disk of the data directory."}),
+		dropped: f.NewCounterVec(prometheus.CounterOpts{Name: "fairlead_forward_dropped_items_total",
+			Help: "Items that an upstream's queue had no room for. They are in this server's store."}, []string{"upstream", "signal"}),
+		free: f.NewGauge(prometheus.GaugeOpts{Name: "fairlead_store_free_bytes", Help: "Free space on the disk of the data directory."}),
 	}
 }

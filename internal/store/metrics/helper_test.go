@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/tsdb"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 )
@@ -136,4 +137,8 @@ func (s *Store) samples(t *testing.T, selector string) map[time.Duration]float64
 		out[time.UnixMilli(p.T).Sub(t0)] = p.F
 	}
 	return out
+}
+
+func rangeOf(s *Store) *tsdb.RangeHead {
+	return tsdb.NewRangeHead(s.db.Head(), s.db.Head().MinTime(), s.db.Head().MaxTime())
 }

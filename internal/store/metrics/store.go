@@ -43,6 +43,8 @@ type Options struct {
 
 	Logger *slog.Logger // default: discard
 	Now    func() time.Time
+
+	walSegmentSize int // tests: the library's default when 0
 }
 
 // Promoted are the resource attributes that always become labels: what the
@@ -82,6 +84,7 @@ type Store struct {
 	converters sync.Pool
 	metadata   *familyStore
 	deltas     *deltas
+	aside      []Aside
 	stats      ingestStats
 
 	cancel context.CancelFunc
@@ -112,9 +115,11 @@ func Open(dir string, opts Options) (*Store, error) {
 	}
 	s := &Store{dir: dir, opts: opts, logger: opts.Logger, registry: prometheus.NewRegistry()}
 	var err error
-	if s.db, err = tsdb.Open(filepath.Join(dir, "tsdb"), opts.Logger, s.registry, dbOptions(opts), nil); err != nil {
+	r := &recovery{dir: dir, logger: opts.Logger, now: opts.Now()}
+	if s.db, err = r.open(s.registry, dbOptions(opts)); err != nil {
 		return nil, fmt.Errorf("open metrics store %s: %w", dir, err)
 	}
+	s.aside = r.aside
 	if s.metadata, err = openFamilies(filepath.Join(dir, "families.json")); err != nil {
 		return nil, errors.Join(err, s.db.Close())
 	}
@@ -158,6 +163,9 @@ func dbOptions(o Options) *tsdb.Options {
 	// Blocks up to a tenth of the retention, as Prometheus has it: deletion
 	// goes by whole blocks.
 	t.MaxBlockDuration = min(max(t.RetentionDuration/10, t.MinBlockDuration), (31 * 24 * time.Hour).Milliseconds())
+	if o.walSegmentSize > 0 {
+		t.WALSegmentSize = o.walSegmentSize
+	}
 	// A cumulative counter starts at 0 when its process does. Without that
 	// sample a process that reports once, as pipelines do, has no increase.
 	t.EnableSTAsZeroSample = true
@@ -185,6 +193,9 @@ func (s *Store) saveDeltas() error {
 	defer s.deltas.mu.Unlock()
 	return s.deltas.save(s.checkpointPath(), s.opts.Now(), s.opts.Retention)
 }
+
+// SetAside lists what was found damaged when the store was opened.
+func (s *Store) SetAside() []Aside { return s.aside }
 
 // Queryable gives access to the samples, as PromQL engines take it.
 func (s *Store) Queryable() storage.SampleAndChunkQueryable { return s.db }
