@@ -266,6 +266,12 @@ func TestRunExitCodesAndStreams(t *testing.T) {
 	if _, stderr, code := try(t, name, "up"); code != 1 || !strings.Contains(stderr, "already running") {
 		t.Errorf("second up: code %d, %s", code, stderr)
 	}
+	for _, args := range [][]string{{"up"}, {"down"}, {"exec", "--name", "other", "--", "true"}} {
+		_, stderr, code := try(t, name, append([]string{"exec", "--", "cluster"}, args...)...)
+		if code != 1 || !strings.Contains(stderr, "from outside") {
+			t.Errorf("%v inside: code %d, %s", args, code, stderr)
+		}
+	}
 	cmd := exec.Command(program, "--name", name, "exec", "--", "cat")
 	cmd.Stdin = strings.NewReader("through")
 	if out, err := cmd.Output(); string(out) != "through" || err != nil {

@@ -39,7 +39,7 @@ func (f *upFlags) start(ctx context.Context, o *options) (*cluster.Handle, error
 	if err != nil {
 		return nil, err
 	}
-	if err := host.Supported(); err != nil {
+	if err := errors.Join(o.outside(), host.Supported()); err != nil {
 		return nil, err
 	}
 	if _, err := cluster.Find(o.name); err == nil {
@@ -112,6 +112,9 @@ func newDown(o *options) *cobra.Command {
 			if o.external() {
 				fmt.Fprintln(o.stderr, "KUBECONFIG is set: that cluster is yours to end")
 				return nil
+			}
+			if err := o.outside(); err != nil {
+				return err
 			}
 			names := []string{o.name}
 			if all {
@@ -204,7 +207,7 @@ $FAIRLEAD_TEST_NODE_ADDRESS; there is no way out to other networks.`,
 			if o.inside() {
 				return runHere(args, os.Environ())
 			}
-			if err := host.Supported(); err != nil {
+			if err := errors.Join(o.outside(), host.Supported()); err != nil {
 				return err
 			}
 			c, err := cluster.Find(o.name)

@@ -76,6 +76,13 @@ machine that can run none they say so and exit with status 77.`,
   cluster down
 
   cluster run -- ./e2e.test -test.v   # a cluster of its own for one command`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError{fmt.Errorf("unknown command %q", args[0])}
+			}
+			return nil
+		},
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}

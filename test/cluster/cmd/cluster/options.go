@@ -35,6 +35,15 @@ func defaultName() string {
 // inside reports whether this process runs in the cluster it is asked about.
 func (o *options) inside() bool { return os.Getenv(nameVariable) == o.name }
 
+// outside returns an error when this process runs in any cluster: process
+// numbers and mounts are others there.
+func (o *options) outside() error {
+	if name := os.Getenv(nameVariable); name != "" {
+		return fmt.Errorf("this runs inside cluster %q: clusters are started, ended and entered from outside", name)
+	}
+	return nil
+}
+
 // external reports whether the user brings a cluster.
 func (o *options) external() bool {
 	return os.Getenv("KUBECONFIG") != "" && os.Getenv(nameVariable) == ""
