@@ -33,6 +33,10 @@ build: ## build bin/fairlead, static
 install: ## install fairlead into GOBIN
 	go install -trimpath -ldflags '$(LDFLAGS)' ./cmd/fairlead
 
+.PHONY: try
+try: build cluster ## deploy a chart through fairlead helm on a real cluster, then break it (KUBECONFIG: on yours)
+	bin/cluster run --no-gateway -- examples/helm/try.sh
+
 .PHONY: check
 check: format vet build lint test generated vuln e2e ## all that CI runs, cheap steps first
 
