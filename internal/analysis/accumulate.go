@@ -164,8 +164,7 @@ func (j *Judge) accumulateLatency(t *tally, q int) {
 	g := j.guard(j.slow[q].name)
 	factors := sequential.Spread{Sigma: g.Spread}.Factors()
 	b := &j.seq
-	b.inc, b.sum = sized(b.inc, len(latencyLifts)), sized(b.sum, len(latencyLifts))
-	b.dinc, b.dsum = sized(b.dinc, len(factors)), sized(b.dsum, len(factors))
+	b.inc, b.dinc = sized(b.inc, len(latencyLifts)), sized(b.dinc, len(factors))
 	routeTests := j.routeTests(kindLatency, q)
 	var all sequential.Counts
 	var mixC, mixS float64
@@ -178,10 +177,10 @@ func (j *Judge) accumulateLatency(t *tally, q int) {
 		all = all.Add(c)
 		mixC += c.NC * bound.Tail
 		mixS += c.NS * bound.Tail
-		h := sequential.TwoRate{Rho: bound.Ratio}
-		h.Increments(b.inc, b.sum, c, latencyLifts, bound.Tail)
-		h.Increments(b.dinc, b.dsum, c, factors, bound.Tail)
 		if len(routeTests) > 0 {
+			h := sequential.TwoRate{Rho: bound.Ratio}
+			h.Increments(b.inc, nil, c, latencyLifts, bound.Tail)
+			h.Increments(b.dinc, nil, c, factors, bound.Tail)
 			s := &routeTests[r]
 			s.Step = s.Step.Add(c)
 			s.add(b.inc, b.dinc, latencyLifts, factors, g)
@@ -190,12 +189,19 @@ func (j *Judge) accumulateLatency(t *tally, q int) {
 	if all.NC <= 0 || all.NS <= 0 {
 		return
 	}
+	// Each request is held against its own route's bound, and stable's count is
+	// standardised to the canary's mix of routes, with tails from the history.
+	// Routes as strata would be immune as well, but most routes have no request
+	// in most intervals, and a stratum without one says nothing.
 	if mixC > 0 && mixS > 0 {
 		all.KS *= (mixC / all.NC) / (mixS / all.NS)
 	}
+	h := sequential.TwoRate{Rho: j.latencyRatio(q)}
+	h.Increments(b.inc, nil, all, latencyLifts, mixC/all.NC)
+	h.Increments(b.dinc, nil, all, factors, mixC/all.NC)
 	s := j.aggregate(j.slow[q].name)
 	s.Step = s.Step.Add(all)
-	s.add(b.sum, b.dsum, latencyLifts, factors, g)
+	s.add(b.inc, b.dinc, latencyLifts, factors, g)
 }
 
 // latencyRatio is the margin of the aggregate: the mean of the rows' ratios,

@@ -3,6 +3,7 @@ package analysis
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"sort"
 
 	"fairlead.dev/fairlead/internal/analysis/sequential"
@@ -27,6 +28,10 @@ const (
 	// windowSeconds and shortSeconds are the spans of gate looks and interim looks.
 	windowSeconds = 600
 	shortSeconds  = 120
+	// spreadShare is the part of the pods' spread that the null allows on top of the
+	// margin: the margin's 10 % covers the rest, as a group without harm is spread
+	// around equal rates and not around the margin's bound.
+	spreadShare = 0.8
 	// blocks is into how many parts the history is cut to find lasting differences.
 	blocks = 6
 )
@@ -190,7 +195,7 @@ func (c *calibration) group(size int) GuardPair {
 	groups := c.placebos(size)
 	p := len(c.pods.names)
 	g := GuardPair{Size: size, Cap: c.full, Phi: 1}
-	g.Spread = math.Sqrt(c.c2 * (1/float64(size) + 1/float64(p-size)))
+	g.Spread = spreadShare * math.Sqrt(c.c2*(1/float64(size)+1/float64(p-size)))
 	seconds := c.pods.seconds
 	g.Gate = c.windowPhi(groups, int(math.Max(1, windowSeconds/seconds)))
 	g.Short = c.windowPhi(groups, int(math.Max(1, shortSeconds/seconds)))
@@ -245,34 +250,51 @@ func sumOf(x []float64) float64 {
 	return s
 }
 
-// course is a placebo group's log e-values: per interval and lift the value and
-// what one more event would add, and per factor of the spread.
+// course is a placebo group's log e-values, per interval and lift (in one row), and
+// per interval and factor of the spread.
 type course struct {
-	log, slope [][]float64
-	luck       [][]float64
-	injected   []float64
+	group  placebo
+	lifts  int
+	log    []float64
+	luck   []float64
+	spread int
+	slope  []float64 // what one more event would add; only when asked for
 }
 
 // course computes what a group would see as the canary.
 func (c *calibration) course(g placebo, lifts, factors []float64) course {
 	h := sequential.TwoRate{Rho: c.base.rho, Delta: c.base.delta}
-	out := course{injected: make([]float64, len(g.k))}
-	extra := math.Min(2*h.Bound(c.base.rate), 0.9-c.base.rate)
+	out := course{group: g, lifts: len(lifts), spread: len(factors)}
+	out.log = make([]float64, len(g.k)*len(lifts))
+	out.luck = make([]float64, len(g.k)*len(factors))
 	for t := range g.k {
-		at := sequential.Counts{KC: g.k[t], NC: g.n[t], KS: g.ks[t], NS: g.ns[t]}
-		more := at
-		more.KC++
-		logs, next, luck := make([]float64, len(lifts)), make([]float64, len(lifts)), make([]float64, len(factors))
-		h.Increments(logs, nil, at, lifts, c.base.rate)
-		h.Increments(next, nil, more, lifts, c.base.rate)
-		h.Increments(luck, nil, at, factors, c.base.rate)
-		for j := range next {
-			next[j] -= logs[j]
-		}
-		out.log, out.slope, out.luck = append(out.log, logs), append(out.slope, next), append(out.luck, luck)
-		out.injected[t] = extra * g.n[t]
+		at := g.at(t)
+		h.Increments(out.log[t*len(lifts):(t+1)*len(lifts)], nil, at, lifts, c.base.rate)
+		h.Increments(out.luck[t*len(factors):(t+1)*len(factors)], nil, at, factors, c.base.rate)
 	}
 	return out
+}
+
+func (g *placebo) at(t int) sequential.Counts {
+	return sequential.Counts{KC: g.k[t], NC: g.n[t], KS: g.ks[t], NS: g.ns[t]}
+}
+
+// inject computes the slopes.
+func (c *calibration) inject(x *course, lifts []float64) {
+	if x.slope != nil {
+		return
+	}
+	h := sequential.TwoRate{Rho: c.base.rho, Delta: c.base.delta}
+	x.slope = make([]float64, len(x.log))
+	for t := range x.group.k {
+		more := x.group.at(t)
+		more.KC++
+		row := x.slope[t*len(lifts) : (t+1)*len(lifts)]
+		h.Increments(row, nil, more, lifts, c.base.rate)
+		for j := range row {
+			row[j] -= x.log[t*len(lifts)+j]
+		}
+	}
 }
 
 // pick finds, for every cap, the least dispersion with which no group looks like a
@@ -302,12 +324,15 @@ func (c *calibration) pick(g *GuardPair, groups []placebo) {
 			try.Phi = math.Pow(phiStep, float64(k))
 			return quiet(courses, lifts, factors, &try)
 		})))
-		if v := growth(courses, lifts, &try); v > best {
+		if share == 1 && try.Phi == 1 {
+			return // chance alone: no guard is needed
+		}
+		if v := c.growth(courses, lifts, &try); v > best {
 			best = v
 			g.Cap, g.Phi = try.Cap, try.Phi
 		}
 		if try.Phi == 1 {
-			return // chance alone: no guard is needed
+			return
 		}
 	}
 }
@@ -338,22 +363,19 @@ func (c *course) quiet(temper, luckTemper []float64, limit float64) bool {
 		luck[i] = 1
 	}
 	spent := 0.0
-	for t := range c.log {
+	for t := range c.group.k {
 		mass := sequential.StartMass(t)
 		spent += mass
 		mass /= float64(len(sums))
 		e := 1 - spent
-		for j, v := range c.log[t] {
+		for j, v := range c.log[t*c.lifts : (t+1)*c.lifts] {
 			sums[j] = (sums[j] + mass) * math.Exp(math.Min(v*temper[j], limit))
 			e += sums[j]
 		}
-		for i, v := range c.luck[t] {
+		for i, v := range c.luck[t*c.spread : (t+1)*c.spread] {
 			luck[i] = math.Min(luck[i]*math.Exp(math.Min(v*luckTemper[i], limit)), 1e100)
 		}
-		if e > placeboLimit && e/math.Max(1, sequential.SpreadMean(luck)) > placeboLimit {
-			return false
-		}
-		if e > 1e200 {
+		if e > placeboLimit && e/math.Max(1, sequential.SpreadMean(luck)) > placeboLimit || e > 1e200 {
 			return false
 		}
 	}
@@ -362,18 +384,20 @@ func (c *course) quiet(temper, luckTemper []float64, limit float64) bool {
 
 // growth is the evidence that the best lift collects over all groups when a
 // regression of twice the margin's bound is injected into each.
-func growth(courses []course, lifts []float64, g *GuardPair) float64 {
-	best := math.Inf(-1)
-	for j, l := range lifts {
-		f := 1 / g.temper(l)
-		sum := 0.0
-		for i := range courses {
-			c := &courses[i]
-			for t := range c.log {
-				sum += math.Min((c.log[t][j]+c.slope[t][j]*c.injected[t])*f, g.Cap)
+func (c *calibration) growth(courses []course, lifts []float64, g *GuardPair) float64 {
+	h := sequential.TwoRate{Rho: c.base.rho, Delta: c.base.delta}
+	extra := math.Min(2*h.Bound(c.base.rate), 0.9-c.base.rate)
+	sums := make([]float64, len(lifts))
+	for i := range courses {
+		x := &courses[i]
+		c.inject(x, lifts)
+		for j, l := range lifts {
+			f := 1 / g.temper(l)
+			for t, n := range x.group.n {
+				at := t*x.lifts + j
+				sums[j] += math.Min((x.log[at]+x.slope[at]*extra*n)*f, g.Cap)
 			}
 		}
-		best = math.Max(best, sum)
 	}
-	return best
+	return slices.Max(sums)
 }

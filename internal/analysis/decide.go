@@ -23,6 +23,9 @@ const (
 	// missingAfter is how many intervals without any series make a track missing:
 	// a minute of scrapes.
 	missingAfter = 4
+	// luckLimit is the e-value up to which a step whose pods can say no more goes on
+	// to one with more pods, which will say within minutes: half the usual limit.
+	luckLimit = 50
 	// attributionRate is the false discovery rate of naming what is to blame.
 	attributionRate = 0.1
 	// equivalence is the z-value at which a planned look bounds the excess:
@@ -177,7 +180,7 @@ var interimLooks = []float64{0.1, 0.15, 0.2, 0.3, 0.5}
 // interimShare is what each interim look may spend, as a share of Looks.Gate,
 // and finalShare what is left for the gate's end itself.
 const (
-	interimShare = 0.04
+	interimShare = 0.02
 	finalShare   = 1 - 5*interimShare
 )
 
@@ -311,12 +314,24 @@ func (j *Judge) maybePromote(e float64, looked bool) outcome {
 	case e < innocence && age >= j.extended():
 		o.Decision = Promote
 		return say(ReasonPassed, "No harm found after the extension; the excess of errors cannot be bounded better than %s.", percent(upper))
+	case e < luckLimit && j.exhausted():
+		o.Decision = Promote
+		return say(ReasonPassed, "The canary's %d pods are no worse than unlucky ones of stable may be, and longer watching of the same pods would not tell: the next step has more of them.", j.st.Pods)
 	case age >= j.extended()+afterExtension:
 		return say(ReasonInconclusive, "The gate and its extension are over, and neither harm nor its absence is shown: the evidence is %.2g to 1.", e)
 	case e >= suspicion:
 		return say(ReasonInsufficientData, "Evidence of harm is %.2g to 1: the gate is extended.", e)
 	}
 	return say(ReasonInsufficientData, "An excess of errors of %s is not yet excluded (%s allowed): the gate is extended.", percent(upper), percent(limit))
+}
+
+// exhausted says that the step's pods have told what they can: what is unknown of
+// their error rate by chance (1/events) is less than by the luck of the draw of
+// pods (Spread), and a step with more of them follows.
+func (j *Judge) exhausted() bool {
+	g := j.guard(MetricErrorRate)
+	events := j.aggregate(MetricErrorRate).Step.KC / g.Gate
+	return g.Spread > 0 && events*g.Spread*g.Spread >= 1 && j.st.Step.NextWeight > j.st.Step.Weight
 }
 
 func percent(x float64) string { return fmt.Sprintf("%.3g %%", 100*x) }
