@@ -10,7 +10,6 @@
 package kube
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -86,7 +85,8 @@ type Client struct {
 	requests counter
 }
 
-// NewClient reads the kubeconfig and prepares a client. It makes no request and
+// NewClient reads the kubeconfig and prepares a client. Without any
+// configuration it is, as with Helm, one for http://localhost:8080. It makes no request and
 // runs no credential plugin: both wait for the first use. The error names what
 // of the configuration cannot be read.
 func NewClient(opts ClientOptions) (*Client, error) {
@@ -96,9 +96,6 @@ func NewClient(opts ClientOptions) (*Client, error) {
 	loader := clientConfig(opts)
 	config, err := loader.ClientConfig()
 	if err != nil {
-		if clientcmd.IsEmptyConfig(err) {
-			return nil, errors.New("no cluster is configured: set KUBECONFIG or --kubeconfig, or create ~/.kube/config")
-		}
 		return nil, fmt.Errorf("read kubeconfig: %w", err)
 	}
 	namespace, _, err := loader.Namespace()

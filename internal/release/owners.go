@@ -31,6 +31,7 @@ type ownerNode struct {
 	children map[string]struct{}
 	parked   []Observation
 	last     Observation
+	gone     bool
 }
 
 // NewOwners returns an Owners without objects. When only is not zero, no other
@@ -86,7 +87,11 @@ func (w *Owners) Observe(o Observation) []Observation {
 		}
 	}
 	if o.Deleted {
-		w.remove(m, name)
+		n.gone = true
+		if w.byName[name] == m.UID {
+			delete(w.byName, name)
+		}
+		w.bury(m.UID)
 	}
 	return out
 }
@@ -191,20 +196,16 @@ func (w *Owners) release(n *ownerNode, out []Observation) []Observation {
 	return out
 }
 
-func (w *Owners) remove(m *Meta, name objectName) {
-	if w.byName[name] == m.UID {
-		delete(w.byName, name)
+// bury drops an object that is gone once all that it owned is: until then the
+// others are told by it.
+func (w *Owners) bury(uid string) {
+	n := w.nodes[uid]
+	if n == nil || len(n.children) > 0 || !n.gone && n.meta.UID != "" {
+		return // an owner that was never seen goes with the last that it owned
 	}
-	if n := w.nodes[m.UID]; n != nil && len(n.children) == 0 {
-		delete(w.nodes, m.UID)
-	}
-	owner := w.nodes[m.Owner.UID]
-	if owner == nil {
-		return
-	}
-	delete(owner.children, m.UID)
-	_, alive := w.byName[objectName{owner.meta.Kind, owner.meta.Namespace, owner.meta.Name}]
-	if len(owner.children) == 0 && !alive {
-		delete(w.nodes, m.Owner.UID)
+	delete(w.nodes, uid)
+	if owner := w.nodes[n.meta.Owner.UID]; owner != nil {
+		delete(owner.children, uid)
+		w.bury(n.meta.Owner.UID)
 	}
 }

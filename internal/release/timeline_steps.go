@@ -142,7 +142,7 @@ func (v view) workload(w *workloadTrack) []Step {
 func (v view) podsOf(w *workloadTrack, i int) []*podTrack {
 	var out []*podTrack
 	for _, p := range v.pods[w.cur.UID] {
-		if !v.holds(p.start.Add(crossing)) {
+		if !v.holds(p.start) && !v.holds(p.start.Add(crossing)) {
 			continue
 		}
 		made := 0
