@@ -38,7 +38,8 @@ type WatchOptions struct {
 	// MaxPods caps the steps; default release.MaxPods.
 	MaxPods int
 	// Redact is applied to every free text of the cluster (messages of events,
-	// conditions, terminations) before it is kept; nil changes nothing.
+	// conditions, terminations) before it is kept; nil means Snapshot.Redact,
+	// and without that nothing is changed.
 	Redact func(string) string
 
 	// Snapshot, when set, makes the watch gather evidence by itself: the log tail
@@ -94,6 +95,9 @@ type Watch struct {
 func StartWatch(ctx context.Context, c *Client, opts WatchOptions) *Watch {
 	if opts.Now == nil {
 		opts.Now = time.Now
+	}
+	if opts.Redact == nil && opts.Snapshot != nil {
+		opts.Redact = opts.Snapshot.Redact
 	}
 	w := &Watch{
 		client: c, opts: opts, conv: converter{redact: opts.Redact}, storage: storageResource(opts.Driver),

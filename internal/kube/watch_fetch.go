@@ -3,6 +3,8 @@ package kube
 import (
 	"sync"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	"fairlead.dev/fairlead/internal/release"
 )
 
@@ -79,12 +81,18 @@ func (w *Watch) fetchRecords() {
 		}
 		at := w.opts.Now()
 		full, err := fetchRecord(w.ctx, w.client, w.storage, w.opts.Decode, known)
-		if err != nil {
-			if w.ctx.Err() == nil {
-				w.report(w.storage+"/"+recordName(known.Ref, known.Revision), reason(err))
-			}
+		name := w.storage + "/" + recordName(known.Ref, known.Revision)
+		switch {
+		case w.ctx.Err() != nil, apierrors.IsNotFound(err):
+			continue // stopped, or removed meanwhile
+		case apierrors.IsForbidden(err):
+			w.report("get "+w.storage, reason(err))
+			continue
+		case err != nil:
+			w.report(name, reason(err))
 			continue
 		}
+		w.report(name, "")
 		full.Description = w.conv.text(full.Description)
 		w.mu.Lock()
 		w.ingestBody(full, release.Observation{At: at, Release: full.Ref, Record: &full})
