@@ -37,14 +37,16 @@ func newTracker(name string, start time.Time, onOwn func(release.Record)) *track
 	}
 }
 
-// observe is the watch's handler.
+// observe is the watch's handler. A record comes twice: at once with what its
+// labels say, then with its body, which alone has times and the chart.
 func (t *tracker) observe(o release.Observation) {
 	if o.Record == nil {
 		return
 	}
 	r := *o.Record
+	hasBody := !r.LastDeployed.IsZero()
 	t.mu.Lock()
-	if t.name == "" && !o.Initial && r.Status == "pending-install" && !r.LastDeployed.Before(t.start) {
+	if t.name == "" && !o.Initial && r.Status == "pending-install" && hasBody && !r.LastDeployed.Before(t.start) {
 		t.name = r.Name
 	}
 	if r.Name != t.name {
@@ -52,27 +54,18 @@ func (t *tracker) observe(o release.Observation) {
 		return
 	}
 	var tell func(release.Record)
-	switch {
+	switch _, isBefore := t.before[r.Revision]; {
 	case o.Deleted:
 		t.removed[r.Revision] = o.At
-	case !r.LastDeployed.IsZero() && !r.LastDeployed.Before(t.start):
-		if _, known := t.ours[r.Revision]; !known {
-			t.seen[r.Revision], t.was[r.Revision] = o.At, r.Status
-		}
-		if r.Status == "uninstalling" && t.leaving.IsZero() {
-			t.leaving = o.At
-		}
-		t.ours[r.Revision] = r
-		delete(t.removed, r.Revision)
-		if !t.told {
-			t.told, tell = true, t.onOwn
-		}
-	case o.Initial:
-		t.before[r.Revision] = r
+	case hasBody && r.LastDeployed.Before(t.start), isBefore && !hasBody, o.Initial && !hasBody:
+		// It was there before, or somebody else made it.
+		t.wasBefore(r)
 	default:
-		// An older record that changes: superseded, or, in an uninstall, on its way out.
-		if _, known := t.before[r.Revision]; !known {
-			t.before[r.Revision] = r
+		// New since the watch began, or by its own time not older than Helm's start.
+		delete(t.before, r.Revision)
+		t.isOurs(r, o.At)
+		if hasBody && !t.told {
+			t.told, tell = true, t.onOwn
 		}
 	}
 	close(t.changed)
@@ -81,6 +74,34 @@ func (t *tracker) observe(o release.Observation) {
 	if tell != nil {
 		tell(r)
 	}
+}
+
+// wasBefore keeps a record that our Helm did not make, in the status in which
+// it was when Helm started.
+func (t *tracker) wasBefore(r release.Record) {
+	if known, ok := t.before[r.Revision]; ok {
+		r.Status = known.Status
+		if r.Chart == "" {
+			r = known
+		}
+	}
+	t.before[r.Revision] = r
+	delete(t.ours, r.Revision)
+}
+
+func (t *tracker) isOurs(r release.Record, at time.Time) {
+	if known, ok := t.ours[r.Revision]; !ok {
+		t.seen[r.Revision], t.was[r.Revision] = at, r.Status
+	} else if known.UID == r.UID && r.Chart == "" {
+		status := r.Status
+		r = known
+		r.Status = status
+	}
+	if r.Status == "uninstalling" && t.leaving.IsZero() {
+		t.leaving = at
+	}
+	t.ours[r.Revision] = r
+	delete(t.removed, r.Revision)
 }
 
 // releaseName returns the release's name, "" while a generated one is unknown.
