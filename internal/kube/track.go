@@ -78,7 +78,12 @@ func (t *track) observe(o release.Observation) (fresh bool) {
 // failed reports whether the record says that its operation just failed.
 func (t *track) failed(r *release.Record) bool {
 	before := t.records[r.Revision]
-	return r.Status == "failed" && before.Pending() && before.UID == r.UID && t.snapshots[r.Revision] == nil
+	if !before.Pending() || before.UID != r.UID || t.snapshots[r.Revision] != nil {
+		return false
+	}
+	// An install that Helm was told to undo is never marked failed: it goes from
+	// pending straight to its removal.
+	return r.Status == "failed" || r.Status == "uninstalling" && before.Status == "pending-install"
 }
 
 func (t *track) sortedRecords() []release.Record {

@@ -18,7 +18,8 @@ type matrixRow struct {
 	before [][]string // plain helm commands that prepare the release
 	own    []string   // fairlead's own flags, before the word helm
 	args   []string
-	atomic bool // with Helm's own rollback flag
+	atomic bool   // with Helm's own rollback flag
+	values string // a values file: unlike --set its values are no secrets, so they may show in a cause
 
 	code    int
 	span    string // of the operation, the root
@@ -42,7 +43,6 @@ func upgrade(args ...string) []string {
 
 const (
 	failedImage = "image=fairlead.test/nope:v1"
-	crashes     = "env.CRASH_AFTER=0s"
 	notReady    = "env.UNREADY=true"
 )
 
@@ -72,9 +72,9 @@ var matrix = []matrixRow{
 	},
 	{
 		reason: "failing hook", before: [][]string{install}, code: 1, span: "helm-upgrade",
-		args:   upgrade("--set", "hook.enabled=true,hook.result=fail,env.CRASH_MESSAGE=no schema"),
+		args: upgrade(), values: "{hook: {enabled: true, result: fail}, env: {CRASH_MESSAGE: no schema}}",
 		attrs:  map[string]string{"helm.operation": "upgrade", "helm.previous_revision": "1", "helm.revision": "2"},
-		failed: "hook", cause: `web-hook.*(fail|exit)`, steps: []string{"helm.hook"},
+		failed: "hook", cause: `web-hook.*no schema`, steps: []string{"helm.hook"},
 		history: "1 deployed, 2 failed", deploys: map[string]float64{"false": 1},
 		stderr: `(?s)Error: UPGRADE FAILED.*fairlead: upgrade of .*/web revision 2 failed after .*\(hook\).*cause `,
 	},
@@ -86,7 +86,7 @@ var matrix = []matrixRow{
 	},
 	{
 		reason: "crash loop", before: [][]string{install}, code: 1, span: "helm-upgrade",
-		args:   upgrade("--set", crashes+",env.EXIT_CODE=3,env.CRASH_MESSAGE=no database"),
+		args: upgrade(), values: "{env: {CRASH_AFTER: 0s, EXIT_CODE: '3', CRASH_MESSAGE: no database}}",
 		failed: "not_ready|timeout", cause: `Deployment web .*container app of pod web-\S+ .*exit code 3.*no database`,
 		steps: []string{"k8s.workload.rollout", "k8s.pod"}, history: "1 deployed, 2 failed", deploys: map[string]float64{"false": 1},
 		stderr: `(?s)cause .*log .*\| .*next .*kubectl -n \S+ logs`,
@@ -96,8 +96,8 @@ var matrix = []matrixRow{
 		failed: "not_ready|timeout", cause: `Deployment web .*readiness probe fails`, history: "1 deployed, 2 failed", deploys: map[string]float64{"false": 1},
 	},
 	{
-		reason: "template error: nothing is changed, no rollback although it is on", before: [][]string{install},
-		own: []string{"--auto-rollback"}, args: upgrade("--set", "fail=boom"), code: 1, span: "helm-upgrade",
+		reason: "template error changes nothing and so rolls nothing back", before: [][]string{install},
+		own: []string{"--auto-rollback"}, args: upgrade(), values: "fail: boom", code: 1, span: "helm-upgrade",
 		attrs:  map[string]string{"helm.revision": "-", "helm.previous_revision": "1", "helm.chart.name": "app", "helm.chart.version": "0.1.0"},
 		failed: "template", cause: "boom", history: "1 deployed", deploys: map[string]float64{"false": 1},
 		stderr: `nothing was changed, revision 1 stays deployed`,
@@ -140,7 +140,7 @@ var matrix = []matrixRow{
 	},
 	{
 		reason: "Helm's own rollback is recognised and not repeated", before: [][]string{install}, own: []string{"--auto-rollback"}, atomic: true,
-		args: upgrade("--set", crashes+",env.CRASH_MESSAGE=no database"), code: 1, span: "helm-upgrade",
+		args: upgrade(), values: "{env: {CRASH_AFTER: 0s, CRASH_MESSAGE: no database}}", code: 1, span: "helm-upgrade",
 		attrs:  map[string]string{"helm.revision": "2"},
 		failed: "rolled_back|not_ready|timeout", cause: "no database", inner: "helm-rollback",
 		innerIs: map[string]string{"helm.rollback_to_revision": "1", "helm.revision": "3", "helm.operation.automatic": "true"},
@@ -209,6 +209,9 @@ func (op matrixRow) check(t *testing.T, s *scene) {
 	args = append(args, op.args...)
 	if op.atomic {
 		args = append(args, s.rollbackFlag())
+	}
+	if op.values != "" {
+		args = append(args, "--values", s.file("values.yaml", op.values))
 	}
 	r := s.fairlead(args...)
 	if r.code != op.code {

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -176,4 +177,14 @@ func (s *scene) rollbackFlag() string {
 		return "--atomic"
 	}
 	return "--rollback-on-failure"
+}
+
+// file writes a file of the test's own and returns its path.
+func (s *scene) file(name, content string) string {
+	s.t.Helper()
+	path := filepath.Join(s.t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	return path
 }
