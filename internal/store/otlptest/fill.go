@@ -61,7 +61,9 @@ func depth(fd protoreflect.FieldDescriptor, nesting int) int {
 	return nesting
 }
 
-func tooDeep(fd protoreflect.FieldDescriptor, nesting int) bool { return depth(fd, nesting) > maxNesting }
+func tooDeep(fd protoreflect.FieldDescriptor, nesting int) bool {
+	return depth(fd, nesting) > maxNesting
+}
 
 func (f *filler) list(l protoreflect.List, fd protoreflect.FieldDescriptor, nesting int) {
 	n := 1

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,18 +16,29 @@ import (
 )
 
 // clock is a clock that tests set.
-type clock struct{ now time.Time }
+type clock struct{ now atomic.Pointer[time.Time] }
 
-func (c *clock) Now() time.Time { return c.now }
+func clockAt(t time.Time) *clock {
+	c := &clock{}
+	c.now.Store(&t)
+	return c
+}
+
+func (c *clock) Now() time.Time { return *c.now.Load() }
+
+func (c *clock) Add(d time.Duration) {
+	t := c.Now().Add(d)
+	c.now.Store(&t)
+}
 
 // twoDays stores traces [0, 50) on one day and [50, 100) on the next, and
 // returns the names of the files.
 func twoDays(t *testing.T, dir string) []string {
 	t.Helper()
-	c := &clock{now: day.Add(time.Hour)}
+	c := clockAt(day.Add(time.Hour))
 	s := testStore(t, dir, Options{Now: c.Now})
 	fill(t, s, shop(time.Second), 0, 50, 100, false)
-	c.now = c.now.Add(24 * time.Hour)
+	c.Add(24 * time.Hour)
 	fill(t, s, shop(time.Second), 50, 100, 100, false)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
@@ -158,11 +170,11 @@ func TestLaterVersionIsRefused(t *testing.T) {
 }
 
 func TestRetention(t *testing.T) {
-	c := &clock{now: day}
+	c := clockAt(day)
 	s := testStore(t, t.TempDir(), Options{Now: c.Now, Retention: 48 * time.Hour, interval: time.Hour})
 	for range 6 {
 		fill(t, s, shop(time.Second), 0, 10, 100, false)
-		c.now = c.now.Add(24 * time.Hour)
+		c.Add(24 * time.Hour)
 	}
 	if n := len(s.Stats().Files); n != 6 {
 		t.Fatalf("%d files before", n)
