@@ -22,9 +22,9 @@ const (
 	extreme = 3.2
 	// minWindowEvents is how many events a window needs to say something.
 	minWindowEvents = 5
-	// lasting is the z-value from which a difference between pods is taken to
-	// last. Under chance alone one metric in a hundred looks so.
-	lasting = 2.5
+	// lasting is the z-value from which differences between pods are taken to last:
+	// the covariances of a few long bursts reach 3 by themselves.
+	lasting = 3.5
 	// windowSeconds and shortSeconds are the spans of gate looks and interim looks.
 	windowSeconds = 600
 	shortSeconds  = 120
@@ -296,6 +296,12 @@ func (c *calibration) inject(x *course, lifts []float64) {
 		}
 	}
 }
+
+// capGrowthBySize is by how much a larger group's cap may exceed that of the next
+// smaller one. An hour of history holds few episodes, and random groups of ten of
+// twenty pods share them: that none of the groups was hit hard says less than
+// that no single pod was.
+const capGrowthBySize = 2
 
 // pick finds, for every cap, the least dispersion with which no group looks like a
 // regression, and takes the pair that finds an injected one fastest.

@@ -137,8 +137,12 @@ func (e *podEvents) measure(cfg *Config, f *Frozen, wanted []int) {
 			sizes = groupSizes(len(e.names), wanted)
 			sizes = slices.DeleteFunc(sizes, func(m int) bool { return m != 1 && !slices.Contains(wanted, m) })
 		}
-		for _, m := range sizes {
-			f.Guard[name] = append(f.Guard[name], c.group(m))
+		for i, m := range sizes {
+			g := c.group(m)
+			if i > 0 {
+				g.Cap = min(g.Cap, capGrowthBySize*f.Guard[name][i-1].Cap)
+			}
+			f.Guard[name] = append(f.Guard[name], g)
 		}
 	}
 }
