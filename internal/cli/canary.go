@@ -8,6 +8,7 @@ func newCanaryCommand(s Streams) *cobra.Command {
 		Short: "Judge a canary, list its failed traces, say what they have in common",
 	}
 	cmd.AddCommand(
+		newCanaryAnalyzeCommand(s),
 		newCanaryReplayCommand(s),
 		newCanaryFailuresCommand(s),
 		newCanaryExplainCommand(s),
