@@ -133,7 +133,7 @@ func runHelm(ctx context.Context, call helmCall, s Streams) int {
 		argv0 := ""
 		if call.asHelm {
 			// A plugin that calls $HELM_BIN then comes by here, too.
-			argv0, _ = os.Executable()
+			argv0 = helm.CalledAs(os.Args[0])
 		}
 		err := helm.Exec(path, argv0, call.args, helm.ChildEnv(os.Environ()))
 		say("%v", err)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -150,6 +151,20 @@ func ourselves(path string) os.FileInfo {
 		return nil
 	}
 	return info
+}
+
+// CalledAs returns the absolute path by which this process was called, links not
+// followed: the helm that is a link to us stays helm. name is os.Args[0]; the
+// result is "" when there is no such program.
+func CalledAs(name string) string {
+	path, err := exec.LookPath(name)
+	if err != nil && !errors.Is(err, exec.ErrDot) {
+		return ""
+	}
+	if path, err = filepath.Abs(path); err != nil {
+		return ""
+	}
+	return path
 }
 
 // ChildEnv returns env ("KEY=value") for a helm that we run: with the recursion

@@ -84,6 +84,21 @@ func TestFind(t *testing.T) {
 	}
 }
 
+func TestCalledAs(t *testing.T) {
+	dir := t.TempDir()
+	writeFile(t, dir+"/fairlead", "#!/bin/sh\n")
+	if err := errors.Join(os.Chmod(dir+"/fairlead", 0o755), os.Symlink(dir+"/fairlead", dir+"/helm")); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir)
+	t.Chdir(dir)
+	for name, want := range map[string]string{"helm": dir + "/helm", "./helm": dir + "/helm", dir + "/helm": dir + "/helm", "nothing": ""} {
+		if got := CalledAs(name); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}
+
 func TestChildEnv(t *testing.T) {
 	got := ChildEnv([]string{"A=1", "TRACEPARENT=old", EnvDepth + "=2", "B=x=y"}, "TRACEPARENT=new")
 	want := []string{"A=1", "B=x=y", EnvDepth + "=3", "TRACEPARENT=new"}

@@ -52,7 +52,7 @@ func (f failure) attributes() []attribute.KeyValue {
 func (s *session) explainFailure(ctx context.Context, result helm.Result) failure {
 	ctx, cancel := context.WithTimeout(ctx, evidenceBound)
 	defer cancel()
-	class, said := helm.Classify(result.ExitCode, result.Stderr, result.Cancelled)
+	class, said := s.inv.Classify(result.ExitCode, result.Stderr, result.Cancelled)
 	said = s.redact(said)
 	var f failure
 	if class == release.ErrorLock {

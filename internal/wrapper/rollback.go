@@ -71,7 +71,7 @@ func (s *session) rollBack(ctx context.Context, d release.RollbackDecision) rele
 		s.bindRollback(ctx, &op)
 	}
 	if result.ExitCode != 0 {
-		class, said := helm.Classify(result.ExitCode, result.Stderr, result.Cancelled)
+		class, said := helm.Invocation{Verb: string(op.Kind)}.Classify(result.ExitCode, result.Stderr, result.Cancelled)
 		op.State, op.ErrorType, op.Cause = release.StateFailed, class, s.redact(said)
 		if result.Cancelled || result.Signal != 0 {
 			op.State = release.StateCancelled
