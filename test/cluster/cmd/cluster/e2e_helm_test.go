@@ -30,7 +30,7 @@ func TestHelm(t *testing.T) {
 			}
 			release := func(code int, timeout string, set ...string) {
 				t.Helper()
-				args := []string{"exec", "--", helm, "upgrade", "--install", helm, chart, "--namespace", helm, "--create-namespace", "--wait", "--timeout", timeout, "--set", strings.Join(set, ",")}
+				args := []string{"exec", "--", helm, "upgrade", "--install", helm, chart, "--namespace", helm, "--create-namespace", "--history-max", "0", "--wait", "--timeout", timeout, "--set", strings.Join(set, ",")}
 				if out, stderr, got := try(t, name, args...); got != code {
 					t.Errorf("%v: exit code %d, want %d\n%s%s", set, got, code, out, stderr)
 				}
@@ -65,7 +65,7 @@ func TestHelm(t *testing.T) {
 				})
 				// Helm 3 merges with the last release that succeeded, so what a
 				// failed one added would stay.
-				must(t, name, "exec", "--", helm, "rollback", helm, "3", "--namespace", helm)
+				must(t, name, "exec", "--", helm, "rollback", helm, "3", "--namespace", helm, "--history-max", "0")
 			}
 			release(1, "10s", "fail=stop")
 			must(t, name, "exec", "--", helm, "uninstall", helm, "--namespace", helm, "--wait")
