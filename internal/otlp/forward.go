@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
@@ -55,6 +56,9 @@ type Forwarder struct {
 	traces   exporter.Traces
 	metrics  exporter.Metrics
 	logs     exporter.Logs
+
+	stopOnce sync.Once
+	stopErr  error
 }
 
 var queueID = component.MustNewIDWithName("fairlead", "queue")
@@ -182,12 +186,16 @@ func (f *Forwarder) Start(ctx context.Context) error {
 }
 
 // Shutdown stops sending; what is in the queue stays for the next start.
+// Stopping again does nothing.
 func (f *Forwarder) Shutdown(ctx context.Context) error {
-	var errs []error
-	for _, c := range f.components() {
-		errs = append(errs, c.Shutdown(ctx))
-	}
-	return errors.Join(errs...)
+	f.stopOnce.Do(func() {
+		var errs []error
+		for _, c := range f.components() {
+			errs = append(errs, c.Shutdown(ctx))
+		}
+		f.stopErr = errors.Join(errs...)
+	})
+	return f.stopErr
 }
 
 // ConsumeTraces queues a copy of td; nil when traces are not forwarded.

@@ -19,13 +19,14 @@ const spaceInterval = time.Second
 // follows the record.
 type space struct {
 	dir  string
-	min  config.Bytes
+	min  atomic.Int64
 	free atomic.Int64
 	seen func(free float64)
 }
 
 func newSpace(dir string, minFree config.Bytes, seen func(float64)) (*space, error) {
-	s := &space{dir: dir, min: minFree, seen: seen}
+	s := &space{dir: dir, seen: seen}
+	s.min.Store(int64(minFree))
 	return s, s.read()
 }
 
@@ -43,10 +44,11 @@ func (s *space) read() error {
 // low returns an error while there is too little space to write.
 func (s *space) low() error {
 	free := s.free.Load()
-	if free >= int64(s.min) {
+	least := s.min.Load()
+	if free >= least {
 		return nil
 	}
-	return fmt.Errorf("the disk of %s is full: %d MiB free, store.minFree is %s; writes are refused, reads go on", s.dir, free>>20, s.min)
+	return fmt.Errorf("the disk of %s is full: %d MiB free, store.minFree is %s; writes are refused, reads go on", s.dir, free>>20, config.Bytes(least))
 }
 
 func (s *space) watch(ctx context.Context) {
