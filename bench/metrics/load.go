@@ -131,37 +131,40 @@ func instance(md pmetric.Metrics, i, round int, first, at time.Time) {
 	}
 }
 
+// latency is what one query took, each time, and its last answer.
 type latency struct {
-	name   string
-	median float64 // ms
-	value  string
+	name, expr string
+	ms         []float64
+	value      string
 }
 
-// ask times the queries of the comparison dashboard.
-func ask(ctx context.Context, base string, at time.Time, times int) ([]latency, error) {
+func (l *latency) median() float64 {
+	sort.Float64s(l.ms)
+	return l.ms[len(l.ms)/2]
+}
+
+// newLatencies returns the queries of the comparison dashboard.
+func newLatencies() []*latency {
 	canary := `service_name="checkout-service",deployment_track="canary"`
-	var out []latency
-	for _, q := range []struct{ name, expr string }{
-		{"error rate", `sum(rate(http_server_request_errors_total{` + canary + `}[5m])) / sum(rate(http_server_request_total{` + canary + `}[5m]))`},
-		{"p99", `histogram_quantile(0.99, sum(rate(http_server_request_duration_bucket{` + canary + `}[5m])) by (le))`},
-		{"traffic split", `sum by (deployment_track) (rate(http_server_request_total{service_name="checkout-service"}[5m]))`},
-	} {
-		l := latency{name: q.name}
-		var all []float64
-		for range times {
-			began := time.Now()
-			value, err := query(ctx, base, q.expr, at)
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, float64(time.Since(began).Microseconds())/1000)
-			l.value = value
-		}
-		sort.Float64s(all)
-		l.median = all[len(all)/2]
-		out = append(out, l)
+	return []*latency{
+		{name: "error rate", expr: `sum(rate(http_server_request_errors_total{` + canary + `}[5m])) / sum(rate(http_server_request_total{` + canary + `}[5m]))`},
+		{name: "p99", expr: `histogram_quantile(0.99, sum(rate(http_server_request_duration_bucket{` + canary + `}[5m])) by (le))`},
+		{name: "traffic split", expr: `sum by (deployment_track) (rate(http_server_request_total{service_name="checkout-service"}[5m]))`},
 	}
-	return out, nil
+}
+
+// ask times each query once.
+func (r *result) ask(ctx context.Context, at time.Time) error {
+	for _, l := range r.latency {
+		began := time.Now()
+		value, err := query(ctx, r.api, l.expr, at)
+		if err != nil {
+			return err
+		}
+		l.ms = append(l.ms, float64(time.Since(began).Microseconds())/1000)
+		l.value = value
+	}
+	return nil
 }
 
 func query(ctx context.Context, base, expr string, at time.Time) (string, error) {
@@ -188,5 +191,13 @@ func query(ctx context.Context, base, expr string, at time.Time) (string, error)
 	if answer.Status != "success" || len(answer.Data.Result) == 0 {
 		return "", fmt.Errorf("%s: %s %s: no result", expr, answer.Status, answer.Error)
 	}
-	return fmt.Sprint(answer.Data.Result[0].Value[1]), nil
+	var sum float64 // the order of the series, and of additions, is not fixed
+	for _, r := range answer.Data.Result {
+		v, err := strconv.ParseFloat(fmt.Sprint(r.Value[1]), 64)
+		if err != nil {
+			return "", err
+		}
+		sum += v
+	}
+	return strconv.FormatFloat(sum, 'g', 9, 64), nil
 }

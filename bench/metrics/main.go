@@ -9,7 +9,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -51,36 +50,44 @@ func run(ctx context.Context, server, prometheus string, series, rounds, queries
 	end := time.Now()
 	var results []*result
 	for _, start := range subjects {
-		r, err := measure(ctx, start, end, series, rounds, queries)
+		dir, err := os.MkdirTemp("", "fairlead-bench-")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+		s, err := start(ctx, filepath.Join(dir, "data"))
+		if err != nil {
+			return err
+		}
+		defer func() { _ = s.stop() }() // its data is thrown away
+		r, err := measure(ctx, s, end, series, rounds)
 		if err != nil {
 			return err
 		}
 		results = append(results, r)
+	}
+	// Turn about, so that a busy moment of the machine hits both.
+	for range queries {
+		for _, r := range results {
+			if err := r.ask(ctx, end); err != nil {
+				return fmt.Errorf("%s: %w", r.name, err)
+			}
+		}
 	}
 	report(os.Stdout, series, rounds, results)
 	return nil
 }
 
 type result struct {
-	name          string
+	name, api     string
 	samples       int
 	cpu           float64 // seconds of the load
 	rss, peak     float64 // MiB after the load, and at most
-	latency       []latency
+	latency       []*latency
 	samplesPerCPU float64
 }
 
-func measure(ctx context.Context, start func(context.Context, string) (*subject, error), end time.Time, series, rounds, queries int) (_ *result, err error) {
-	dir, err := os.MkdirTemp("", "fairlead-bench-")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	s, err := start(ctx, filepath.Join(dir, "data"))
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, s.stop()) }()
+func measure(ctx context.Context, s *subject, end time.Time, series, rounds int) (*result, error) {
 	before, err := usage(s.pid())
 	if err != nil {
 		return nil, err
@@ -93,11 +100,9 @@ func measure(ctx context.Context, start func(context.Context, string) (*subject,
 	if err != nil {
 		return nil, err
 	}
-	r := &result{name: s.name, samples: samples, cpu: after.cpu - before.cpu, rss: after.rss, peak: after.peak}
+	r := &result{name: s.name, api: s.api, samples: samples, cpu: after.cpu - before.cpu, rss: after.rss, peak: after.peak}
 	r.samplesPerCPU = float64(samples) / r.cpu
-	if r.latency, err = ask(ctx, s.api, end, queries); err != nil {
-		return nil, fmt.Errorf("%s: %w", s.name, err)
-	}
+	r.latency = newLatencies()
 	return r, nil
 }
 
@@ -114,7 +119,7 @@ func report(out *os.File, series, rounds int, all []*result) {
 	for _, r := range all {
 		fmt.Fprintf(out, "| %s | %.0f | %.0f (%.0f) |", r.name, r.samplesPerCPU, r.rss, r.peak)
 		for _, l := range r.latency {
-			fmt.Fprintf(out, " %.1f ms |", l.median)
+			fmt.Fprintf(out, " %.1f ms |", l.median())
 		}
 		fmt.Fprintln(out)
 	}
@@ -124,7 +129,7 @@ func report(out *os.File, series, rounds int, all []*result) {
 	a, b := all[0], all[1]
 	fmt.Fprintf(out, "| ratio | %.2f | %.2f (%.2f) |", a.samplesPerCPU/b.samplesPerCPU, a.rss/b.rss, a.peak/b.peak)
 	for i := range a.latency {
-		fmt.Fprintf(out, " %.2f |", a.latency[i].median/b.latency[i].median)
+		fmt.Fprintf(out, " %.2f |", a.latency[i].median()/b.latency[i].median())
 	}
 	fmt.Fprintln(out)
 	for i := range a.latency {

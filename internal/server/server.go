@@ -52,6 +52,9 @@ type Server struct {
 	failed  chan error
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup
+
+	stopOnce sync.Once
+	stopErr  error
 }
 
 // Open validates cfg, locks the data directory and opens every part. Nothing
@@ -169,8 +172,14 @@ func (s *Server) fail(err error) {
 
 // Shutdown stops taking requests, waits for those under way, stops background
 // work, and closes the stores. When ctx ends first, it stops waiting for
-// requests and queries, but still closes the stores.
+// requests and queries, but still closes the stores. Stopping again does
+// nothing.
 func (s *Server) Shutdown(ctx context.Context) error {
+	s.stopOnce.Do(func() { s.stopErr = s.shutdown(ctx) })
+	return s.stopErr
+}
+
+func (s *Server) shutdown(ctx context.Context) error {
 	s.started.Store(false)
 	var errs []error
 	if s.receiver != nil {

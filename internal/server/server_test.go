@@ -154,7 +154,7 @@ func TestPrometheusClientLibrary(t *testing.T) {
 	if v, err := p.TSDB(ctx); err != nil || v.HeadStats.NumSeries == 0 {
 		t.Errorf("tsdb: %v %v", v, err)
 	}
-	if v, err := p.Rules(ctx); err != nil || len(v.Groups) != 0 {
+	if v, err := p.Rules(ctx, nil); err != nil || len(v.Groups) != 0 {
 		t.Errorf("rules: %v %v", v, err)
 	}
 	if _, err := p.Alerts(ctx); err != nil {

@@ -52,6 +52,7 @@ type batch struct {
 	storage.AppenderV2
 	store   *Store
 	maxTime int64 // milliseconds; later samples are refused
+	family  string
 	samples int
 	refused map[point]string // reason by data point
 }
@@ -79,7 +80,8 @@ var (
 
 // Append implements storage.AppenderV2.
 func (b *batch) Append(ref storage.SeriesRef, ls labels.Labels, st, t int64, v float64, h *histogram.Histogram, fh *histogram.FloatHistogram, o storage.AOptions) (storage.SeriesRef, error) {
-	if o.MetricFamilyName != "" {
+	if o.MetricFamilyName != b.family { // the samples of a metric come in a row
+		b.family = o.MetricFamilyName
 		b.store.metadata.note(o.MetricFamilyName, o.Metadata)
 	}
 	ref, err := b.append(ref, ls, st, t, v, h, fh, o)

@@ -59,7 +59,7 @@ func (f *familyStore) note(name string, m metadata.Metadata) {
 	old, ok := f.all[name]
 	full := len(f.all) >= maxFamilies
 	f.mu.RUnlock()
-	if old == m && ok || m.IsEmpty() || full && !ok {
+	if old == m && ok || m.IsEmpty() || full && !ok || name == "" {
 		return
 	}
 	f.mu.Lock()
