@@ -17,6 +17,8 @@ MODULES := . telemetry test/cluster
 # Tools are built once, from the Go module proxy, into the user's cache.
 TOOLS         := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/fairlead/tools
 GOLANGCI      := $(TOOLS)/golangci-lint-v2.15.0
+PROMETHEUS    := $(TOOLS)/prometheus-v0.315.0
+PROMTOOL      := $(TOOLS)/promtool-v0.315.0
 GOVULNCHECK   := $(TOOLS)/govulncheck-v1.8.0
 
 export CGO_ENABLED := 0
@@ -59,6 +61,25 @@ test: ## unit and integration tests with the race detector
 	@# the race detector needs cgo
 	@for m in $(MODULES); do echo "test $$m"; (cd $$m && CGO_ENABLED=1 go test -race ./...); done
 	CGO_ENABLED=1 go test -race -tags integration -run Integration ./...
+
+.PHONY: crash
+crash: build ## kill the server under load, count acknowledged against found
+	go run ./bench/crash -server bin/fairlead -kills 50
+
+.PHONY: bench-metrics
+bench-metrics: build $(PROMETHEUS) ## metrics beside Prometheus: ingest, memory, latency
+	for n in 10000 100000; do go run ./bench/metrics -server bin/fairlead -prometheus $(PROMETHEUS) -series $$n -rounds 25; done
+	go run ./bench/metrics -server bin/fairlead -idle
+
+.PHONY: promtool
+promtool: $(PROMTOOL) ## build promtool into the cache, for the tests
+
+# Prometheus' module has replace directives, so it is built in a copy of itself.
+$(PROMETHEUS) $(PROMTOOL):
+	mkdir -p $(TOOLS)
+	src=$$(mktemp -d) && trap 'rm -rf "$$src"' EXIT && \
+	cp -r "$$(go list -m -f '{{.Dir}}' github.com/prometheus/prometheus)/." "$$src" && chmod -R u+w "$$src" && \
+	cd "$$src" && GOFLAGS=-mod=mod GOWORK=off go build -o $@ ./cmd/$(firstword $(subst -, ,$(notdir $@)))
 
 .PHONY: vuln
 vuln: $(GOVULNCHECK) ## govulncheck, where its database can be reached
