@@ -1,9 +1,7 @@
 // Command spans measures the trace store: what ingest over OTLP costs, what a
-// span takes on disk, and how long queries take while more arrives. With
-// -jaeger it puts the same load on a Jaeger binary and asks it the same.
+// span takes on disk, and how long queries take while more arrives.
 //
 //	go run ./bench/spans -spans 1000000 -load pods
-//	go run ./bench/spans -spans 200000 -jaeger ~/bin/jaeger
 //
 // The server under test is a process of its own, and only its CPU time counts.
 package main
@@ -23,7 +21,6 @@ type options struct {
 	load    string
 	queries int
 	rate    int
-	jaeger  string
 	dir     string
 }
 
@@ -49,7 +46,6 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	fs.StringVar(&o.load, "load", "pods", "who sends: pods (512 spans of one pod a request), collector512 or collector8192 (all pods in a request)")
 	fs.IntVar(&o.queries, "queries", 200, "queries of each kind")
 	fs.IntVar(&o.rate, "rate", 5000, "spans a second that arrive during the queries")
-	fs.StringVar(&o.jaeger, "jaeger", "", "a jaeger v2 binary to compare with")
 	fs.StringVar(&o.dir, "dir", "", "where to keep the data (default: a temporary directory, deleted)")
 	if err := fs.Parse(args); err != nil {
 		return err
@@ -65,18 +61,10 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		defer os.RemoveAll(dir)
 		o.dir = dir
 	}
-	ours, err := measure(ctx, o, startStore)
+	res, err := measure(ctx, o, startStore)
 	if err != nil {
-		return fmt.Errorf("fairlead: %w", err)
+		return err
 	}
-	results := []result{ours}
-	if o.jaeger != "" {
-		theirs, err := measure(ctx, o, startJaeger)
-		if err != nil {
-			return fmt.Errorf("jaeger: %w", err)
-		}
-		results = append(results, theirs)
-	}
-	print(out, o, results)
+	print(out, o, res)
 	return nil
 }

@@ -85,8 +85,6 @@ func measure(ctx context.Context, o options, start func(context.Context, options
 	if err := t.stop(); err != nil {
 		return res, err
 	}
-	extra := len(res.trace) // the spans that arrived during the queries are few; count them
-	_ = extra
 	res.bytes = float64(t.bytes()) / float64(o.spans+sentDuring)
 	return res, nil
 }
@@ -185,17 +183,19 @@ func quantile(d []time.Duration, q float64) float64 {
 	return s[min(len(s)-1, int(q*float64(len(s))))].Seconds() * 1000
 }
 
-func print(out io.Writer, o options, results []result) {
+func print(out io.Writer, o options, r result) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "%d spans, %s\tspans per CPU-s\tspans/s\tB/span\tMiB resident\tfailed canary spans p50/p95 ms\tsearch over HTTP p50/p95 ms\ttrace by id p50/p95 ms\n", o.spans, o.load)
-	for _, r := range results {
-		fmt.Fprintf(w, "%s\t%.0f\t%.0f\t%.1f\t%d\t%.1f / %.1f (%d)\t%.1f / %.1f (%d)\t%.2f / %.2f\n", r.name, r.perCPU, r.perSecond, r.bytes, r.memory>>20,
-			quantile(r.errors, 0.5), quantile(r.errors, 0.95), r.errorsN, quantile(r.search, 0.5), quantile(r.search, 0.95), r.searchN, quantile(r.trace, 0.5), quantile(r.trace, 0.95))
-	}
-	if len(results) == 2 {
-		a, b := results[0], results[1]
-		fmt.Fprintf(w, "ratio\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\n", a.perCPU/b.perCPU, a.perSecond/b.perSecond, a.bytes/b.bytes, float64(a.memory)/float64(b.memory),
-			quantile(a.errors, 0.5)/quantile(b.errors, 0.5), quantile(a.search, 0.5)/quantile(b.search, 0.5), quantile(a.trace, 0.5)/quantile(b.trace, 0.5))
+	fmt.Fprintf(w, "%d spans, %s\t\n", o.spans, o.load)
+	fmt.Fprintf(w, "ingest, spans per CPU-second\t%.0f\n", r.perCPU)
+	fmt.Fprintf(w, "ingest, spans a second\t%.0f\n", r.perSecond)
+	fmt.Fprintf(w, "bytes a span on disk\t%.1f\n", r.bytes)
+	fmt.Fprintf(w, "resident after ingest, MiB\t%d\n", r.memory>>20)
+	for _, q := range []struct {
+		name  string
+		times []time.Duration
+		n     int
+	}{{"newest failed canary spans of a service", r.errors, r.errorsN}, {"the same by TraceQL, whole traces", r.search, r.searchN}, {"trace by id over HTTP", r.trace, otlptest.SpansPerTrace}} {
+		fmt.Fprintf(w, "%s, p50 / p95 ms\t%.1f / %.1f\t(%d found)\n", q.name, quantile(q.times, 0.5), quantile(q.times, 0.95), q.n)
 	}
 	_ = w.Flush()
 }

@@ -4,11 +4,13 @@ import (
 	"context"
 	"path/filepath"
 
+	"fairlead.dev/fairlead/internal/server/lokiapi"
 	"fairlead.dev/fairlead/internal/server/tempoapi"
 	"fairlead.dev/fairlead/internal/store/telemetry"
 )
 
-// openTelemetry adds the store of traces and logs, and Tempo's HTTP API.
+// openTelemetry adds the store of traces and logs, and the HTTP
+// APIs of Tempo and Loki.
 func (s *Server) openTelemetry(context.Context) error {
 	logger := s.logger.With("part", "telemetry")
 	store, err := telemetry.Open(filepath.Join(s.cfg.Store.Dir, "telemetry"), telemetry.Options{
@@ -27,6 +29,9 @@ func (s *Server) openTelemetry(context.Context) error {
 		Routes: []Route{{
 			Pattern: "/tempo/", Strip: "/tempo",
 			Handler: tempoapi.New(store, tempoapi.Options{Version: s.opts.Version, Log: logger}),
+		}, {
+			Pattern: "/loki/", Strip: "/loki",
+			Handler: lokiapi.New(store, lokiapi.Options{Version: s.opts.Version, Log: logger}),
 		}},
 		Close: store.Close,
 	})
