@@ -1,6 +1,5 @@
 //go:build e2e
 
-// Tests against a real cluster; see test/cluster.
 package e2e
 
 import (
