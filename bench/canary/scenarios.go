@@ -110,6 +110,9 @@ func scenarios() []scenario {
 		}
 		for _, s := range other {
 			s.group, s.rps, s.eff = "other", rps, all
+			if s.coldError > 0 { // errors of new pods are errors: a rollback is right
+				s.group = "by-design"
+			}
 			add(s)
 		}
 		harmed := []scenario{
