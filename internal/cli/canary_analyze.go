@@ -180,10 +180,6 @@ func (o *analyzeOptions) ended(ctx context.Context, err error) error {
 	return err
 }
 
-// longest is how far back the canary's life is folded: further back retention
-// has seldom kept raw samples, and nobody's gate is that long.
-const longest = 24 * time.Hour
-
 // canaryStart finds when the canary began: what the flags say, the age of its
 // pods, its first request. A canary that has none begins now.
 func (o *analyzeOptions) canaryStart(ctx context.Context, source analysis.Source, config analysis.Config, subject judge.Subject, now time.Time) (time.Time, error) {
@@ -203,17 +199,9 @@ func (o *analyzeOptions) canaryStart(ctx context.Context, source analysis.Source
 		}
 		fmt.Fprintf(o.streams.Err, "note: no pod in namespace %s has the labels %s: the canary's first request tells its age\n", o.pods.namespace, o.pods.selector)
 	}
-	for _, back := range []time.Duration{time.Hour, 6 * time.Hour, longest} {
-		start, found, err := judge.CanaryStart(ctx, source, config, subject, now.Add(-back), now)
-		if err != nil {
-			return start, err
-		}
-		if found && start.Sub(now.Add(-back)) > 2*time.Duration(config.ScrapeInterval) || found && back == longest {
-			return start, nil
-		}
-		if !found {
-			break
-		}
+	start, found, err := judge.NewestStart(ctx, source, config, subject, now)
+	if err != nil || found {
+		return start, err
 	}
 	if o.watch {
 		return now, nil

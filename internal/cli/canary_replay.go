@@ -166,7 +166,8 @@ func runReplay(ctx context.Context, o replayOptions) error {
 	if err != nil {
 		return err
 	}
-	intervals, err := session.Collect(ctx, end)
+	// The last scrape may come a little before its interval ends.
+	intervals, err := session.Collect(ctx, end.Add(time.Duration(session.Config().ScrapeInterval)/2))
 	if err != nil {
 		return err
 	}

@@ -226,35 +226,3 @@ func (s *Session) Rejudge(rule analysis.Rule) (*analysis.Judge, error) {
 	config.Rule = rule
 	return analysis.New(config, s.frozen, analysis.Options{})
 }
-
-// CanaryStart finds when the canary first had requests between from and to:
-// the sample before the first increase, or its first sample.
-func CanaryStart(ctx context.Context, source analysis.Source, config analysis.Config, subject Subject, from, to time.Time) (start time.Time, found bool, err error) {
-	tracks, err := subject.Tracks()
-	if err != nil {
-		return start, false, err
-	}
-	samples, err := source.Fetch(ctx, analysis.Query{From: from.Add(-time.Millisecond), To: to, Config: &config, Tracks: tracks})
-	if err != nil {
-		return start, false, err
-	}
-	for _, s := range samples.Series {
-		if s.Track != analysis.Canary || s.Kind&analysis.KindRequests == 0 {
-			continue
-		}
-		for i, p := range s.Points {
-			if !(p.V > 0) {
-				continue
-			}
-			at := p.T.Add(-time.Duration(config.ScrapeInterval))
-			if i > 0 {
-				at = s.Points[i-1].T
-			}
-			if !found || at.Before(start) {
-				start, found = at, true
-			}
-			break
-		}
-	}
-	return start, found, nil
-}

@@ -24,7 +24,7 @@ const (
 	// leastRise is the least ratio of odds between two steps: from 25 % to 35 %.
 	leastRise = 1.6
 	// snap is how near a configured weight, relatively, is taken for it.
-	snap = 0.2
+	snap = 0.12
 )
 
 // Segments finds the weights that a recording shows: the likeliest rising
@@ -62,7 +62,9 @@ func Segments(intervals []analysis.Interval, configured []float64) []Segment {
 		for ; j < len(path) && path[j] == path[i]; j++ {
 			nc, ns = nc+canary[first+j], ns+stable[first+j]
 		}
-		out = append(out, Segment{Start: intervals[first+i].Start, Weight: nearest(nc/(nc+ns), configured)})
+		// Pods are scraped at different times: the weight changed within the
+		// interval before the first one that shows it in full.
+		out = append(out, Segment{Start: intervals[max(first+i-1, 0)].Start, Weight: nearest(nc/(nc+ns), configured)})
 		i = j
 	}
 	// What lies before the canary's first request is of the first step.

@@ -14,6 +14,7 @@ func (s *Server) assemble(ctx context.Context) error {
 		s.openMetrics,
 		s.openTelemetry,
 		s.openOperations,
+		s.openJudge,
 		s.openForwarding,
 	} {
 		if err := open(ctx); err != nil {

@@ -227,8 +227,10 @@ func (s *simulation) record(p *pod, at time.Time) {
 			const name = "http_server_request_duration_seconds"
 			for i, bound := range Bounds {
 				le := "+Inf"
-				if !math.IsInf(bound, 1) {
-					le = fmt.Sprint(bound)
+				if !math.IsInf(bound, 1) { // as OpenMetrics writes it: 1.0, not 1
+					if le = fmt.Sprint(bound); bound == math.Trunc(bound) {
+						le += ".0"
+					}
 				}
 				s.add(at, one.buckets[i], name+"_bucket", pairs, more, "le", le)
 			}

@@ -1,0 +1,451 @@
+package judge
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"sigs.k8s.io/yaml"
+
+	"fairlead.dev/fairlead/internal/analysis"
+)
+
+// Prefix is where the handler's paths begin.
+const Prefix = "/api/v1/judge"
+
+// Options are what a Handler needs.
+type Options struct {
+	// Source answers for every service; requests cannot name another.
+	Source analysis.Source
+	// Now is the clock, time.Now by default.
+	Now func() time.Time
+	// Delay is how long after an interval's end its samples are asked for;
+	// 5 s by default.
+	Delay time.Duration
+}
+
+const (
+	// maxRequest bounds a request's body: a configuration is a few kilobytes.
+	maxRequest = 256 << 10
+	// maxSessions bounds how many rollouts are kept; the one that was not asked
+	// for the longest goes, and would be folded again.
+	maxSessions = 1000
+)
+
+// Handler judges over HTTP. Where a rollout controller asks every few seconds,
+// the fold is kept and only new samples are fetched; after a restart it is
+// folded again from the canary's first request, to the same evidence.
+type Handler struct {
+	o   Options
+	mux *http.ServeMux
+
+	mu       sync.Mutex
+	sessions map[string]*held
+}
+
+// held is a session and who may use it now.
+type held struct {
+	mu      sync.Mutex
+	session *Session
+	step    analysis.StepContext
+	seen    time.Time // the canary's newest interval
+	missing bool      // there was no canary when the session began
+	used    time.Time
+}
+
+// Request asks for a verdict.
+type Request struct {
+	Service  string          `json:"service"`
+	Versions Versions        `json:"versions,omitzero"`
+	Match    Matches         `json:"match,omitzero"`
+	Analysis json.RawMessage `json:"analysis,omitempty"`
+	// Weight in percent; a change of it begins a step. 0 is unknown.
+	Weight float64 `json:"weight,omitempty"`
+	// Gate is how long a step is watched before a promotion, 10m by default.
+	Gate analysis.Duration `json:"gate,omitempty"`
+	// Start is when the canary began; its first request by default.
+	Start time.Time `json:"start,omitzero"`
+}
+
+// NewHandler returns the handler of:
+//
+//	GET, POST  /api/v1/judge                  a verdict
+//	POST       /api/v1/judge/flagger/rollback  2xx when the canary harms
+//	POST       /api/v1/judge/flagger/confirm   2xx when it may get more traffic
+//	POST       /api/v1/judge/flagger/rollout   2xx unless it harms
+func NewHandler(o Options) *Handler {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Delay == 0 {
+		o.Delay = 5 * time.Second
+	}
+	h := &Handler{o: o, mux: http.NewServeMux(), sessions: map[string]*held{}}
+	h.mux.HandleFunc("GET "+Prefix, h.get)
+	h.mux.HandleFunc("POST "+Prefix, h.post)
+	h.mux.HandleFunc("POST "+Prefix+"/flagger/{hook}", h.flagger)
+	return h
+}
+
+// ServeHTTP answers one request.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.ServeHTTP(w, r) }
+
+// badRequest is a request that cannot be, with the field that is wrong.
+type badRequest struct{ error }
+
+func (h *Handler) get(w http.ResponseWriter, r *http.Request) {
+	q, err := queryRequest(r.URL.Query())
+	h.answer(w, r, q, err)
+}
+
+func (h *Handler) post(w http.ResponseWriter, r *http.Request) {
+	var q Request
+	err := decode(r, &q)
+	h.answer(w, r, q, err)
+}
+
+// answer writes the verdict as JSON: Argo Rollouts' web metric reads
+// {$.decision}. Whatever the decision, the status is 200; that nothing could be
+// asked is 502, which Argo counts as an error and not as a failure.
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request, q Request, err error) {
+	var v analysis.Verdict
+	if err == nil {
+		v, err = h.Judge(r.Context(), q)
+	}
+	if err != nil {
+		writeError(w, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, v)
+}
+
+// flaggerPayload is what Flagger sends.
+type flaggerPayload struct {
+	Name         string            `json:"name"`
+	Namespace    string            `json:"namespace"`
+	Phase        string            `json:"phase"`
+	Checksum     string            `json:"checksum"`
+	CanaryWeight float64           `json:"canaryWeight"`
+	Metadata     map[string]string `json:"metadata"`
+}
+
+// flagger answers Flagger's webhooks, whose only word is the status: the body
+// becomes the text of its event.
+func (h *Handler) flagger(w http.ResponseWriter, r *http.Request) {
+	hook := r.PathValue("hook")
+	var good func(analysis.Decision) bool
+	switch hook {
+	case "rollback": // a good answer stops the rollout
+		good = func(d analysis.Decision) bool { return d == analysis.Rollback }
+	case "confirm": // confirm-traffic-increase, confirm-promotion
+		good = func(d analysis.Decision) bool { return d == analysis.Promote }
+	case "rollout": // a bad answer counts as a failed check
+		good = func(d analysis.Decision) bool { return d != analysis.Rollback }
+	default:
+		writeError(w, badRequest{fmt.Errorf("no hook %q: want rollback, confirm or rollout", hook)})
+		return
+	}
+	var p flaggerPayload
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequest))
+	if err == nil {
+		err = json.Unmarshal(body, &p) // fields that newer versions send are welcome
+	}
+	if err != nil {
+		writeError(w, badRequest{fmt.Errorf("read Flagger's payload: %w", err)})
+		return
+	}
+	values := url.Values{}
+	for k, v := range p.Metadata {
+		if !strings.HasSuffix(k, "Match") {
+			values.Set(k, v)
+			continue
+		}
+		for one := range strings.SplitSeq(v, ";") { // metadata has one value a key
+			values.Add(k, strings.TrimSpace(one))
+		}
+	}
+	q, err := queryRequest(values)
+	if err == nil {
+		if q.Weight == 0 {
+			q.Weight = p.CanaryWeight
+		}
+		var v analysis.Verdict
+		if v, err = h.Judge(r.Context(), q); err == nil {
+			status := http.StatusOK
+			if !good(v.Decision) {
+				status = http.StatusPreconditionFailed
+			}
+			w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+			w.WriteHeader(status)
+			fmt.Fprintf(w, "%s (%s): %s\n", v.Decision, v.Reason, v.Message)
+			return
+		}
+	}
+	writeError(w, err)
+}
+
+// Judge folds what is new of the canary that the request names.
+func (h *Handler) Judge(ctx context.Context, q Request) (analysis.Verdict, error) {
+	subject := Subject{Service: q.Service, CanaryVersion: q.Versions.Canary, StableVersion: q.Versions.Stable, Canary: q.Match.Canary, Stable: q.Match.Stable}
+	if _, err := subject.Tracks(); err != nil {
+		return analysis.Verdict{}, badRequest{err}
+	}
+	switch {
+	case !(q.Weight >= 0 && q.Weight <= 100):
+		return analysis.Verdict{}, badRequest{fmt.Errorf("weight = %g: want 0 (unknown) to 100 percent", q.Weight)}
+	case q.Gate < 0:
+		return analysis.Verdict{}, badRequest{fmt.Errorf("gate = %s: want more than 0s", q.Gate)}
+	}
+	config, err := decodeAnalysis(q.Analysis)
+	if err != nil {
+		return analysis.Verdict{}, badRequest{err}
+	}
+	now := h.o.Now()
+	if q.Start.After(now) {
+		return analysis.Verdict{}, badRequest{fmt.Errorf("start = %s: is in the future", q.Start.Format(time.RFC3339))}
+	}
+	if q.Gate == 0 {
+		q.Gate = analysis.Duration(config.MinAnalysisMinutes * float64(time.Minute))
+	}
+	kept, err := h.hold(q, config, subject)
+	if err != nil {
+		return analysis.Verdict{}, err
+	}
+	defer kept.mu.Unlock()
+	if kept.session == nil {
+		if err := h.open(ctx, kept, q.Start, config, subject); err != nil {
+			return analysis.Verdict{}, err
+		}
+	}
+	again, err := kept.look(ctx, q, now.Add(-h.o.Delay))
+	if err == nil && again {
+		if err = h.open(ctx, kept, q.Start, config, subject); err == nil {
+			_, err = kept.look(ctx, q, now.Add(-h.o.Delay))
+		}
+	}
+	if err != nil {
+		return analysis.Verdict{}, err
+	}
+	v := kept.session.Judge().Verdict()
+	if kept.missing {
+		kept.session = nil // the canary may come any time, and begins then
+	}
+	return v, nil
+}
+
+// hold returns the place of the request's session, locked.
+func (h *Handler) hold(q Request, config analysis.Config, subject Subject) (*held, error) {
+	key, err := json.Marshal(struct {
+		Subject Subject
+		Config  analysis.Config
+		Start   time.Time
+	}{subject, config, q.Start})
+	if err != nil {
+		return nil, err
+	}
+	h.mu.Lock()
+	one := h.sessions[string(key)]
+	if one == nil {
+		if len(h.sessions) >= maxSessions {
+			h.evict()
+		}
+		one = &held{}
+		h.sessions[string(key)] = one
+	}
+	one.used = h.o.Now()
+	h.mu.Unlock()
+	one.mu.Lock()
+	return one, nil
+}
+
+// open begins the session anew, at the canary's first request where the request
+// does not say when.
+func (h *Handler) open(ctx context.Context, one *held, start time.Time, config analysis.Config, subject Subject) (err error) {
+	found := true
+	if start.IsZero() {
+		now := h.o.Now()
+		start, found, err = NewestStart(ctx, h.o.Source, config, subject, now)
+		if err != nil {
+			return err
+		}
+		if !found {
+			start = now.Add(-time.Duration(config.Window))
+		}
+	}
+	session, err := Open(ctx, h.o.Source, config, subject, start)
+	if err != nil {
+		return err
+	}
+	one.session, one.step, one.seen, one.missing = session, analysis.StepContext{}, time.Time{}, !found
+	return nil
+}
+
+// evict drops the session that was not used for the longest time.
+func (h *Handler) evict() {
+	oldest := ""
+	for key, one := range h.sessions {
+		if oldest == "" || one.used.Before(h.sessions[oldest].used) {
+			oldest = key
+		}
+	}
+	delete(h.sessions, oldest)
+}
+
+// look folds what is new. again says that another canary has come since: the
+// session is of the one before.
+func (one *held) look(ctx context.Context, q Request, to time.Time) (again bool, err error) {
+	s := one.session
+	want := analysis.StepContext{Weight: q.Weight / 100, Start: s.start, Gate: q.Gate}
+	switch {
+	case one.step.Start.IsZero():
+		one.step = want
+	case one.step.Weight != want.Weight:
+		// The controller has moved the weight: what was served until now is of
+		// the step before.
+		if again, err := one.follow(ctx, to); again || err != nil {
+			return again, err
+		}
+		want.Index, want.Start = one.step.Index+1, s.next
+		one.step = want
+	default:
+		one.step.Gate = q.Gate
+	}
+	if err := s.Judge().Begin(one.step); err != nil {
+		return false, badRequest{err}
+	}
+	return one.follow(ctx, to)
+}
+
+func (one *held) follow(ctx context.Context, to time.Time) (again bool, err error) {
+	for iv, err := range one.session.Intervals(ctx, to) {
+		if err != nil {
+			return false, err
+		}
+		if slices.ContainsFunc(iv.Cells, func(c analysis.Cell) bool { return c.Track == analysis.Canary }) {
+			if !one.seen.IsZero() && iv.End.Sub(one.seen) > pause {
+				return true, nil
+			}
+			one.seen = iv.End
+		}
+		if err := one.session.Judge().Add(iv); err != nil {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+// decodeAnalysis reads the analysis structure, or YAML text of it in a string.
+func decodeAnalysis(raw json.RawMessage) (analysis.Config, error) {
+	if len(raw) == 0 || string(raw) == "null" {
+		return analysis.Default(), nil
+	}
+	var text string
+	if json.Unmarshal(raw, &text) == nil {
+		return analysis.Decode([]byte(text))
+	}
+	return analysis.Decode(raw)
+}
+
+func decode(r *http.Request, q *Request) error {
+	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxRequest))
+	if err != nil {
+		return badRequest{fmt.Errorf("read the request: %w", err)}
+	}
+	js, err := yaml.YAMLToJSONStrict(body)
+	if err != nil {
+		return badRequest{fmt.Errorf("read the request: %w", err)}
+	}
+	dec := json.NewDecoder(strings.NewReader(string(js)))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(q); err != nil {
+		return badRequest{fileError(err)}
+	}
+	return nil
+}
+
+// queryRequest reads the parameters of a GET, or Flagger's metadata.
+func queryRequest(v url.Values) (Request, error) {
+	q := Request{Service: v.Get("service"), Versions: Versions{Canary: v.Get("canaryVersion"), Stable: v.Get("stableVersion")}}
+	for name := range v {
+		switch name {
+		case "service", "canaryVersion", "stableVersion", "canaryMatch", "stableMatch", "weight", "gate", "start", "analysis":
+		default:
+			return q, badRequest{fmt.Errorf("%s: no such parameter; there are service, canaryVersion, stableVersion, canaryMatch, stableMatch, weight, gate, start and analysis", name)}
+		}
+	}
+	var err error
+	if q.Match.Canary, err = equalities(v, "canaryMatch"); err != nil {
+		return q, err
+	}
+	if q.Match.Stable, err = equalities(v, "stableMatch"); err != nil {
+		return q, err
+	}
+	if text := v.Get("weight"); text != "" {
+		if q.Weight, err = strconv.ParseFloat(text, 64); err != nil {
+			return q, badRequest{fmt.Errorf("weight = %q: want a number of percent", text)}
+		}
+	}
+	if text := v.Get("gate"); text != "" {
+		if err := q.Gate.UnmarshalText([]byte(text)); err != nil {
+			return q, badRequest{fmt.Errorf("gate: %w", err)}
+		}
+	}
+	if text := v.Get("start"); text != "" {
+		if q.Start, err = time.Parse(time.RFC3339, text); err != nil {
+			return q, badRequest{fmt.Errorf("start = %q: want RFC 3339", text)}
+		}
+	}
+	if text := v.Get("analysis"); text != "" {
+		if q.Analysis, err = json.Marshal(text); err != nil {
+			return q, badRequest{err}
+		}
+	}
+	return q, nil
+}
+
+func equalities(v url.Values, name string) (map[string]string, error) {
+	if len(v[name]) == 0 {
+		return nil, nil
+	}
+	m := map[string]string{}
+	for _, pair := range v[name] {
+		label, value, ok := strings.Cut(pair, "=")
+		if !ok || label == "" {
+			return nil, badRequest{fmt.Errorf("%s = %q: want label=value", name, pair)}
+		}
+		m[label] = value
+	}
+	return m, nil
+}
+
+func writeError(w http.ResponseWriter, err error) {
+	status := http.StatusBadGateway // could not ask
+	var bad badRequest
+	var setting *analysis.ConfigError
+	if errors.As(err, &bad) || errors.As(err, &setting) {
+		status = http.StatusBadRequest
+	}
+	writeJSON(w, status, struct {
+		Error string `json:"error"`
+	}{err.Error()})
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(body, '\n')) // the client has gone: nobody is left to tell
+}
