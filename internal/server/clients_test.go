@@ -1,6 +1,7 @@
 package server
 
 import (
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -103,6 +104,10 @@ func TestNodeSDK(t *testing.T) {
 		if code, body := do(t, "GET", base+path, ""); code != 200 || !strings.Contains(body, want) {
 			t.Errorf("%s: %d %s, want %s", path, code, body, want)
 		}
+	}
+	loki := base + "/loki/api/v1/query_range?query=" + url.QueryEscape(`{service_name="node-shop"}`)
+	if code, body := do(t, "GET", loki, ""); code != 200 || strings.Count(body, "order placed") != 2 {
+		t.Errorf("loki: %d %s, want two records", code, body)
 	}
 	_, body := do(t, "GET", base+"/metrics", "")
 	if want := `fairlead_otlp_accepted_items_total{signal="logs"} 2`; !strings.Contains(body, want) {
