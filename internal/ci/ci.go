@@ -127,7 +127,7 @@ func (r Run) Holder() string {
 	return string(r.Provider) + " run " + r.RunID
 }
 
-// withoutCredentials drops user and password, query and fragment from a URL.
+// withoutCredentials drops user, password and query from a URL.
 func withoutCredentials(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil || u.Host == "" {
@@ -137,7 +137,6 @@ func withoutCredentials(raw string) string {
 		return raw
 	}
 	u.User = nil
-	u.Fragment = ""
 	if u.RawQuery != "" && !strings.Contains(u.Path, "_build/results") { // Azure's run pages are queries
 		u.RawQuery = ""
 	}
