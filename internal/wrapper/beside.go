@@ -33,6 +33,9 @@ type beside struct {
 	finds *kube.Watch // looks for the name of a release that Helm generates
 	lease *kube.Lease
 	uid   string // of the cluster
+	// left is the claim that was there before ours and had expired: whoever made
+	// it went without a word.
+	left kube.Claim
 	// leaseMissing says why there is no Lease, "" when there is one.
 	leaseMissing string
 }
@@ -139,6 +142,11 @@ func readyRule(inv helm.Invocation) release.ReadyRule {
 }
 
 func (b *beside) claim(ctx context.Context, ref release.Ref, o besideOptions) {
+	if claim, ok, err := kube.ReadLease(ctx, b.client, ref); err == nil && ok && !claim.Held(time.Now()) {
+		b.mu.Lock()
+		b.left = claim
+		b.mu.Unlock()
+	}
 	lease, err := kube.ClaimLease(ctx, b.client, kube.LeaseOptions{
 		Release: ref, Holder: holder(o.run), TraceParent: o.traceparent, Command: o.inv.Verb,
 	})
@@ -188,6 +196,21 @@ func (b *beside) acknowledged(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, leaseBound)
 	defer cancel()
 	return lease.Acknowledged(ctx) != ""
+}
+
+// giveBack ends our claim early: an operation that found the release locked
+// must not be taken for the one that holds it. It returns who left a claim
+// behind before, "" for nobody.
+func (b *beside) giveBack(ctx context.Context) (leftBy string) {
+	b.mu.Lock()
+	lease := b.lease
+	b.lease = nil
+	leftBy = b.left.Holder
+	b.mu.Unlock()
+	if lease != nil {
+		_ = lease.Release(ctx)
+	}
+	return leftBy
 }
 
 // view returns the watch of the release, nil without one.

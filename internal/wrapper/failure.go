@@ -3,6 +3,7 @@ package wrapper
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -130,10 +131,14 @@ func (s *session) findLock(ctx context.Context) *helm.StuckLock {
 	if s.beside.client == nil || s.op.Release == "" {
 		return nil
 	}
+	leftBy := s.beside.giveBack(ctx)
 	lock, ok, err := kube.FindLock(ctx, s.beside.client, release.Ref{Namespace: s.op.Namespace, Name: s.op.Release},
 		s.inv.Target(s.o.Getenv).Driver)
 	if err != nil || !ok {
 		return nil
+	}
+	if leftBy != "" && !lock.Alive {
+		lock.Holder = leftBy
 	}
 	return &helm.StuckLock{
 		Release: lock.Name, Namespace: lock.Namespace, Revision: lock.Revision, Status: lock.Status, Since: lock.Since,
@@ -166,7 +171,12 @@ func (s *session) standing(f failure, inner release.Operation, hasInner bool, d 
 	if s.op.PreviousRevision != nil {
 		prev = *s.op.PreviousRevision
 	}
-	helmCmd := func(args []string) string { return "helm " + strings.Join(args, " ") }
+	helmCmd := func(args []string) string {
+		if !slices.ContainsFunc(args, func(a string) bool { return strings.HasPrefix(a, "--namespace") }) {
+			args = append(args, "--namespace="+s.op.Namespace) // the next shell may not have HELM_NAMESPACE
+		}
+		return "helm " + strings.Join(args, " ")
+	}
 	switch {
 	case d.Action == release.RollbackToTarget:
 		return fmt.Sprintf("rolling back to revision %d, which was deployed before", d.Revision), nil
@@ -188,6 +198,13 @@ func (s *session) standing(f failure, inner release.Operation, hasInner bool, d 
 			return fmt.Sprintf("nothing was changed, revision %d stays deployed", prev), next
 		}
 		return "nothing was changed", next
+	case s.pendingNow() && s.op.Revision > 0 && s.op.Kind.Deploy():
+		// Helm could not write how it ended.
+		next = append(next, fmt.Sprintf("helm history %s --namespace=%s", s.op.Release, s.op.Namespace))
+		if prev > 0 {
+			next = append(next, helmCmd(helm.RollbackArgs(s.inv, s.op.Release, prev)))
+		}
+		return fmt.Sprintf("revision %d was last seen pending: Helm did not mark it", s.op.Revision), next
 	case s.op.Kind.Deploy() && prev > 0 && s.op.Revision > 0:
 		return fmt.Sprintf("revision %d is failed; pods of revision %d and of the new one may both run", s.op.Revision, prev),
 			append(next, helmCmd(helm.RollbackArgs(s.inv, s.op.Release, prev)))

@@ -48,12 +48,12 @@ func chartOf(inv helm.Invocation) (name, version string) {
 			return meta.Name, meta.Version
 		}
 	}
-	base := path.Base(strings.TrimSuffix(inv.Chart, "/"))
-	if base == "." || base == "/" || strings.HasSuffix(base, ".tgz") {
-		return strings.TrimSuffix(strings.TrimSuffix(base, ".tgz"), "."), inv.ChartVersion
+	address, _, _ := strings.Cut(inv.Chart, "?")
+	base := path.Base(strings.TrimSuffix(address, "/"))
+	if base == "." || base == "/" {
+		return "", inv.ChartVersion
 	}
-	base, _, _ = strings.Cut(base, "?")
-	return base, inv.ChartVersion
+	return strings.TrimSuffix(base, ".tgz"), inv.ChartVersion
 }
 
 // bindRecord fills in what the record that the operation made tells.
