@@ -10,6 +10,7 @@ func newCanaryCommand(s Streams) *cobra.Command {
 	cmd.AddCommand(
 		newCanaryAnalyzeCommand(s),
 		newCanaryReplayCommand(s),
+		newCanaryRecordCommand(s),
 		newCanaryFailuresCommand(s),
 		newCanaryExplainCommand(s),
 	)

@@ -70,6 +70,35 @@ func (s *Source) Fetch(ctx context.Context, q analysis.Query) (analysis.Samples,
 	return c.out, nil
 }
 
+// Raw returns the stored series of q as they are, to record them: those that
+// Fetch would read.
+func (s *Source) Raw(ctx context.Context, q analysis.Query) ([]Series, error) {
+	p, err := newPlan(q)
+	if err != nil {
+		return nil, err
+	}
+	asked := []Matchers{p.requests}
+	if p.metrics.Latency != "" {
+		asked = append(asked, p.buckets)
+	}
+	for _, b := range p.business {
+		asked = append(asked, b.match)
+	}
+	var all []Series
+	for _, match := range asked {
+		r, err := s.backend.Select(ctx, match, q.From.Add(-q.Lookback), q.To)
+		if err != nil {
+			return nil, err
+		}
+		for _, one := range r.Series {
+			if _, ours := p.track(one.Labels, q.StableOnly); ours {
+				all = append(all, one)
+			}
+		}
+	}
+	return all, nil
+}
+
 // errorsEverSeen says whether the service has reported an error at some time.
 func (s *Source) errorsEverSeen(ctx context.Context, q analysis.Query, p *plan, c *conversion) (bool, error) {
 	if q.Config.ErrorsAbsent == analysis.ErrorsAbsentZero {
