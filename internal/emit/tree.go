@@ -140,6 +140,12 @@ func printRows(w io.Writer, rows []treeRow, from, to time.Time, opts TreeOptions
 // spanLabel names a span by what it was about: its own name, and the object.
 func spanLabel(s ptrace.Span) string {
 	label := s.Name()
+	if strings.HasPrefix(label, "k8s.pod.") {
+		return label // it stands under its pod
+	}
+	if v, ok := s.Attributes().Get(release.AttrErrorType); ok && strings.HasSuffix(label, "-failed") {
+		return label + " " + v.AsString()
+	}
 	for _, key := range []string{"fairlead.object", "k8s.pod.name", "k8s.deployment.name", "k8s.statefulset.name",
 		"k8s.daemonset.name", "k8s.job.name", "k8s.replicaset.name"} {
 		if v, ok := s.Attributes().Get(key); ok {
@@ -147,9 +153,6 @@ func spanLabel(s ptrace.Span) string {
 		}
 	}
 	if v, ok := s.Attributes().Get(release.AttrRelease); ok && s.ParentSpanID().IsEmpty() {
-		return label + " " + v.AsString()
-	}
-	if v, ok := s.Attributes().Get(release.AttrErrorType); ok && strings.HasSuffix(label, "-failed") {
 		return label + " " + v.AsString()
 	}
 	return label

@@ -254,6 +254,13 @@ func (b *beside) missing() []string {
 	return out
 }
 
+// noLease says why there is no Lease, "" when there is one or none was tried.
+func (b *beside) noLease() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.leaseMissing
+}
+
 // recordsKnown reports whether the release's records could be watched.
 func (b *beside) recordsKnown(ctx context.Context) bool {
 	w := b.view()

@@ -254,6 +254,7 @@ func (s *session) conclude(hurry context.Context, result helm.Result) {
 		_ = s.emitter.Snapshot(s.ctx, s.op, f.snapshot)
 	}
 	s.count(agent, s.op)
+	s.otherReleases()
 	if hasInner {
 		s.count(agent, inner)
 	}
@@ -323,8 +324,8 @@ func (s *session) endSpans(f failure, inner release.Operation, hasInner bool) {
 	if missing := s.beside.missing(); len(missing) > 0 {
 		s.span.SetAttributes(attribute.String(attrWatchMissing, s.redact(strings.Join(missing, "; "))))
 	}
-	if s.beside.leaseMissing != "" {
-		s.span.SetAttributes(attribute.String(attrLeaseMissing, s.beside.leaseMissing))
+	if why := s.beside.noLease(); why != "" {
+		s.span.SetAttributes(attribute.String(attrLeaseMissing, why))
 	}
 	if uid := s.beside.clusterUID(); uid != "" {
 		s.span.SetAttributes(attribute.String("k8s.cluster.uid", uid))
@@ -333,6 +334,25 @@ func (s *session) endSpans(f failure, inner release.Operation, hasInner bool) {
 		s.span.SetAttributes(attribute.Int64(attrKubeRequests, s.beside.client.Requests().Total()))
 	}
 	emit.EndOperation(s.span, s.op)
+}
+
+// otherReleases tells of the further releases of one `helm uninstall`: a span
+// and a record each, beside the first one's. Helm goes on to the next release
+// only after a success, so with a failure nothing is claimed of them.
+func (s *session) otherReleases() {
+	if s.inv.Verb != helm.VerbUninstall || len(s.inv.Releases) < 2 || s.op.State != release.StateSucceeded {
+		return
+	}
+	for _, name := range s.inv.Releases[1:] {
+		op := begin(s.inv)
+		op.Release, op.Namespace, op.Cluster, op.Extra = name, s.op.Namespace, s.op.Cluster, s.op.Extra
+		op.Start, op.End, op.State, op.ExitCode = s.op.Start, s.op.End, s.op.State, s.op.ExitCode
+		ctx, span := s.emitter.Start(s.ctx, release.SpanName(s.inv.Verb), op.Start)
+		op.TraceID, op.SpanID = emit.IDsOf(ctx)
+		op.ID = release.UnboundID(op.TraceID, op.SpanID)
+		s.emitter.Operation(ctx, op)
+		emit.EndOperation(span, op)
+	}
 }
 
 // count adds a finished operation to the metrics unless an agent counts it.

@@ -131,3 +131,21 @@ func TestAPIServerGone(t *testing.T) {
 	wantAttrs(t, "root", root.Attributes(), map[string]string{"helm.exit_code": "1", "helm.revision": "2"})
 	t.Logf("stderr:\n%s", r.stderr)
 }
+
+// TestUninstallOfSeveral gives each release of one command its own span.
+func TestUninstallOfSeveral(t *testing.T) {
+	eachHelm(t, func(t *testing.T, s *scene) {
+		s.must("install", "a", appChart, "--set", "replicas=0")
+		s.must("install", "b", appChart, "--set", "replicas=0")
+		if r := s.fairlead("helm", "uninstall", "a", "b"); r.code != 0 {
+			t.Fatalf("exit code %d\n%s", r.code, r.stderr)
+		}
+		released := map[string]bool{}
+		for _, span := range s.collector.trace(t).named("helm-uninstall") {
+			released[attr(span.Attributes(), "helm.release")] = true
+		}
+		if len(released) != 2 || !released["a"] || !released["b"] {
+			t.Errorf("releases with a span: %v", released)
+		}
+	})
+}
