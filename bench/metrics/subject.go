@@ -98,7 +98,7 @@ func startPrometheus(ctx context.Context, program, dir string) (*subject, error)
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	return nil, errors.Join(errors.New("Prometheus was not ready within a minute"), s.cmd.Process.Kill())
+	return nil, errors.Join(errors.New("the Prometheus was not ready within a minute"), s.cmd.Process.Kill())
 }
 
 type use struct{ cpu, rss, peak float64 }

@@ -61,7 +61,7 @@ func (b *busy) interval(t int) Interval {
 			for i := range counts {
 				counts[i] = math.Floor(n * 0.2 * math.Exp(-math.Abs(float64(i-20))/5))
 			}
-			counts[len(counts)-10] += 1
+			counts[len(counts)-10]++
 			iv.Cells = append(iv.Cells, Cell{
 				Track: track, Route: fmt.Sprintf("/r%d", r), Pod: fmt.Sprintf("pod-%d", p), Requests: n, HasErrors: true,
 				Errors: float64((r + p + t + 100) % 40 / 39), Latency: Histogram{Bounds: b.bounds, Counts: counts},

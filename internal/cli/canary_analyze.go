@@ -308,7 +308,7 @@ func (o *analyzeOptions) report(subject judge.Subject, v analysis.Verdict) error
 		}
 	}
 	if path := os.Getenv("GITHUB_STEP_SUMMARY"); path != "" {
-		f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+		f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 		if err == nil {
 			err = errors.Join(writeSummary(f, subject, v), f.Close())
 		}

@@ -155,7 +155,7 @@ func runReplay(ctx context.Context, o replayOptions) error {
 	if err != nil {
 		return err
 	}
-	defer closeSource()
+	defer func() { _ = closeSource() }() // only read from
 	source := prom.NewSource(backend)
 	subject := subjectOf(file, o.subject)
 	start, end, err := o.times(ctx, source, file.Analysis, subject, from, to)

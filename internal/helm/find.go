@@ -115,7 +115,7 @@ func executable(path string, getenv func(string) string, self os.FileInfo) (stri
 			candidates = append(candidates, path+ext)
 		}
 	}
-	err := error(os.ErrNotExist)
+	var err error = os.ErrNotExist
 	for _, candidate := range candidates {
 		info, e := os.Stat(candidate)
 		switch {

@@ -70,7 +70,7 @@ func Run(ctx context.Context, opts RunOptions) (Result, error) {
 	}
 	defer pipe.close()
 
-	cmd := exec.Command(opts.Path, opts.Args...)
+	cmd := exec.Command(opts.Path, opts.Args...) //nolint:noctx // ctx asks Helm to end, and never kills it
 	cmd.Env = opts.Env
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, pipe.writer
 	if opts.Stdin != nil {

@@ -99,8 +99,8 @@ func NewHandler(o Options) *Handler {
 // ServeHTTP answers one request.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.ServeHTTP(w, r) }
 
-// badRequest is a request that cannot be, with the field that is wrong.
-type badRequest struct{ error }
+// requestError is a request that cannot be, with the field that is wrong.
+type requestError struct{ error }
 
 func (h *Handler) get(w http.ResponseWriter, r *http.Request) {
 	q, err := queryRequest(r.URL.Query())
@@ -151,7 +151,7 @@ func (h *Handler) flagger(w http.ResponseWriter, r *http.Request) {
 	case "rollout": // a bad answer counts as a failed check
 		good = func(d analysis.Decision) bool { return d != analysis.Rollback }
 	default:
-		writeError(w, badRequest{fmt.Errorf("no hook %q: want rollback, confirm or rollout", hook)})
+		writeError(w, requestError{fmt.Errorf("no hook %q: want rollback, confirm or rollout", hook)})
 		return
 	}
 	var p flaggerPayload
@@ -160,7 +160,7 @@ func (h *Handler) flagger(w http.ResponseWriter, r *http.Request) {
 		err = json.Unmarshal(body, &p) // fields that newer versions send are welcome
 	}
 	if err != nil {
-		writeError(w, badRequest{fmt.Errorf("read Flagger's payload: %w", err)})
+		writeError(w, requestError{fmt.Errorf("read Flagger's payload: %w", err)})
 		return
 	}
 	values := url.Values{}
@@ -197,21 +197,21 @@ func (h *Handler) flagger(w http.ResponseWriter, r *http.Request) {
 func (h *Handler) Judge(ctx context.Context, q Request) (analysis.Verdict, error) {
 	subject := Subject{Service: q.Service, CanaryVersion: q.Versions.Canary, StableVersion: q.Versions.Stable, Canary: q.Match.Canary, Stable: q.Match.Stable}
 	if _, err := subject.Tracks(); err != nil {
-		return analysis.Verdict{}, badRequest{err}
+		return analysis.Verdict{}, requestError{err}
 	}
 	switch {
 	case !(q.Weight >= 0 && q.Weight <= 100):
-		return analysis.Verdict{}, badRequest{fmt.Errorf("weight = %g: want 0 (unknown) to 100 percent", q.Weight)}
+		return analysis.Verdict{}, requestError{fmt.Errorf("weight = %g: want 0 (unknown) to 100 percent", q.Weight)}
 	case q.Gate < 0:
-		return analysis.Verdict{}, badRequest{fmt.Errorf("gate = %s: want more than 0s", q.Gate)}
+		return analysis.Verdict{}, requestError{fmt.Errorf("gate = %s: want more than 0s", q.Gate)}
 	}
 	config, err := decodeAnalysis(q.Analysis)
 	if err != nil {
-		return analysis.Verdict{}, badRequest{err}
+		return analysis.Verdict{}, requestError{err}
 	}
 	now := h.o.Now()
 	if q.Start.After(now) {
-		return analysis.Verdict{}, badRequest{fmt.Errorf("start = %s: is in the future", q.Start.Format(time.RFC3339))}
+		return analysis.Verdict{}, requestError{fmt.Errorf("start = %s: is in the future", q.Start.Format(time.RFC3339))}
 	}
 	if q.Gate == 0 {
 		q.Gate = analysis.Duration(config.MinAnalysisMinutes * float64(time.Minute))
@@ -320,7 +320,7 @@ func (one *held) look(ctx context.Context, q Request, to time.Time) (again bool,
 		one.step.Gate = q.Gate
 	}
 	if err := s.Judge().Begin(one.step); err != nil {
-		return false, badRequest{err}
+		return false, requestError{err}
 	}
 	return one.follow(ctx, to)
 }
@@ -358,16 +358,16 @@ func decodeAnalysis(raw json.RawMessage) (analysis.Config, error) {
 func decode(r *http.Request, q *Request) error {
 	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxRequest))
 	if err != nil {
-		return badRequest{fmt.Errorf("read the request: %w", err)}
+		return requestError{fmt.Errorf("read the request: %w", err)}
 	}
 	js, err := yaml.YAMLToJSONStrict(body)
 	if err != nil {
-		return badRequest{fmt.Errorf("read the request: %w", err)}
+		return requestError{fmt.Errorf("read the request: %w", err)}
 	}
 	dec := json.NewDecoder(strings.NewReader(string(js)))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(q); err != nil {
-		return badRequest{fileError(err)}
+		return requestError{fileError(err)}
 	}
 	return nil
 }
@@ -379,7 +379,7 @@ func queryRequest(v url.Values) (Request, error) {
 		switch name {
 		case "service", "canaryVersion", "stableVersion", "canaryMatch", "stableMatch", "weight", "gate", "start", "analysis":
 		default:
-			return q, badRequest{fmt.Errorf("%s: no such parameter; there are service, canaryVersion, stableVersion, canaryMatch, stableMatch, weight, gate, start and analysis", name)}
+			return q, requestError{fmt.Errorf("%s: no such parameter; there are service, canaryVersion, stableVersion, canaryMatch, stableMatch, weight, gate, start and analysis", name)}
 		}
 	}
 	var err error
@@ -391,22 +391,22 @@ func queryRequest(v url.Values) (Request, error) {
 	}
 	if text := v.Get("weight"); text != "" {
 		if q.Weight, err = strconv.ParseFloat(text, 64); err != nil {
-			return q, badRequest{fmt.Errorf("weight = %q: want a number of percent", text)}
+			return q, requestError{fmt.Errorf("weight = %q: want a number of percent", text)}
 		}
 	}
 	if text := v.Get("gate"); text != "" {
 		if err := q.Gate.UnmarshalText([]byte(text)); err != nil {
-			return q, badRequest{fmt.Errorf("gate: %w", err)}
+			return q, requestError{fmt.Errorf("gate: %w", err)}
 		}
 	}
 	if text := v.Get("start"); text != "" {
 		if q.Start, err = time.Parse(time.RFC3339, text); err != nil {
-			return q, badRequest{fmt.Errorf("start = %q: want RFC 3339", text)}
+			return q, requestError{fmt.Errorf("start = %q: want RFC 3339", text)}
 		}
 	}
 	if text := v.Get("analysis"); text != "" {
 		if q.Analysis, err = json.Marshal(text); err != nil {
-			return q, badRequest{err}
+			return q, requestError{err}
 		}
 	}
 	return q, nil
@@ -420,7 +420,7 @@ func equalities(v url.Values, name string) (map[string]string, error) {
 	for _, pair := range v[name] {
 		label, value, ok := strings.Cut(pair, "=")
 		if !ok || label == "" {
-			return nil, badRequest{fmt.Errorf("%s = %q: want label=value", name, pair)}
+			return nil, requestError{fmt.Errorf("%s = %q: want label=value", name, pair)}
 		}
 		m[label] = value
 	}
@@ -429,7 +429,7 @@ func equalities(v url.Values, name string) (map[string]string, error) {
 
 func writeError(w http.ResponseWriter, err error) {
 	status := http.StatusBadGateway // could not ask
-	var bad badRequest
+	var bad requestError
 	var setting *analysis.ConfigError
 	if errors.As(err, &bad) || errors.As(err, &setting) {
 		status = http.StatusBadRequest

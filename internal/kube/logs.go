@@ -72,9 +72,8 @@ func tailLines(data []byte, opts SnapshotOptions) (lines []string, truncated boo
 // for a rollback or a hook's delete policy may remove them right after. Its
 // watch's mutex guards it.
 type logKeeper struct {
-	fetched int
-	byKey   map[string]*keptLog
-	order   []string
+	byKey map[string]*keptLog
+	order []string
 }
 
 type keptLog struct {

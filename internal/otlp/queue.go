@@ -34,7 +34,7 @@ func OpenQueue(path string) (*Queue, error) {
 	}
 	// One writer: SQLite has one anyway, and waiting here is fair.
 	db.SetMaxOpenConns(1)
-	if _, err := db.Exec("CREATE TABLE IF NOT EXISTS queue (space TEXT, key TEXT, value BLOB, PRIMARY KEY (space, key)) WITHOUT ROWID"); err != nil {
+	if _, err := db.ExecContext(context.Background(), "CREATE TABLE IF NOT EXISTS queue (space TEXT, key TEXT, value BLOB, PRIMARY KEY (space, key)) WITHOUT ROWID"); err != nil {
 		return nil, errors.Join(fmt.Errorf("open queue %s: %w", path, err), db.Close())
 	}
 	return &Queue{db: db}, nil

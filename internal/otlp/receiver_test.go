@@ -372,7 +372,7 @@ func TestTLSAndClientCertificates(t *testing.T) {
 				want := with == "with" || ca == ""
 				client := &http.Client{Transport: &http.Transport{TLSClientConfig: conf.Clone()}}
 				resp, err := client.Post("https://"+r.HTTPAddr()+"/v1/metrics", "application/x-protobuf", bytes.NewReader(body))
-				if (err == nil && resp.StatusCode == 200) != want {
+				if (err == nil && resp.StatusCode == http.StatusOK) != want {
 					t.Errorf("HTTP %s a certificate: %v %v, want success %v", with, resp, err, want)
 				}
 				if err == nil {

@@ -76,7 +76,7 @@ func (l *Local) each(ctx context.Context, match Matchers, from, to time.Time, f 
 		return fmt.Errorf("query %s: %w: %w", match, ErrUnavailable, err)
 	}
 	if w := set.Warnings().AsErrors(); len(w) > 0 {
-		return fmt.Errorf("query %s: %w: %v", match, ErrPartial, w[0])
+		return fmt.Errorf("query %s: %w: %w", match, ErrPartial, w[0])
 	}
 	return nil
 }

@@ -100,7 +100,7 @@ func likeliest(canary, stable, grid []float64) []int {
 				next[w] = 0
 			} else {
 				next[w] = best[w]
-				for v := 0; v < w; v++ {
+				for v := range w {
 					if odds(share) < leastRise*odds(grid[v]) {
 						break
 					}

@@ -38,7 +38,7 @@ func openOutputs(o Options) *outputs {
 		out.lines = emit.NewJSONLines(out.buffer)
 	default:
 		// The user names the file, and its text holds no more than telemetry does.
-		f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600) //nolint:gosec // the path is the user's own
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 		if err != nil {
 			out.problem = fmt.Sprintf("fairlead: warning: --trace-out: %v\n", err)
 			break

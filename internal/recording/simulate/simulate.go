@@ -129,7 +129,6 @@ type pod struct {
 	offset               time.Duration // of its scrapes
 	routes               map[int]*[2]counts
 	sessions, orders     float64
-	seen                 bool
 }
 
 // counts are a route's of one status.

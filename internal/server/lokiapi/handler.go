@@ -69,11 +69,11 @@ func New(store *telemetry.Store, o Options) http.Handler {
 	return mux
 }
 
-type badRequest struct{ err error }
+type requestError struct{ err error }
 
-func (e *badRequest) Error() string { return e.err.Error() }
+func (e *requestError) Error() string { return e.err.Error() }
 
-func invalid(format string, args ...any) error { return &badRequest{fmt.Errorf(format, args...)} }
+func invalid(format string, args ...any) error { return &requestError{fmt.Errorf(format, args...)} }
 
 // maxForm bounds the body of a POST.
 const maxForm = 1 << 20
@@ -90,7 +90,7 @@ func (a *api) handle(serve func(http.ResponseWriter, *http.Request) error) http.
 		} else {
 			err = serve(w, r.WithContext(ctx))
 		}
-		var bad *badRequest
+		var bad *requestError
 		switch {
 		case err == nil, errors.Is(err, context.Canceled):
 		case errors.As(err, &bad):
@@ -183,7 +183,7 @@ func parse(query string) (*logql.Query, error) {
 	}
 	q, err := logql.Parse(query)
 	if err != nil {
-		return nil, &badRequest{err}
+		return nil, &requestError{err}
 	}
 	return q, nil
 }

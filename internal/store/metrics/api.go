@@ -88,7 +88,6 @@ func (s *Store) newAPI() *v1.API {
 }
 
 func (s *Store) runtimeInfo(started time.Time) v1.RuntimeInfo {
-
 	return v1.RuntimeInfo{
 		StartTime:        started,
 		ServerTime:       time.Now(),

@@ -54,7 +54,7 @@ func (r *recovery) open(registry *prometheus.Registry, o *tsdb.Options) (*tsdb.D
 	if err := linkTree(filepath.Join(dir, "wal"), rescue); err != nil {
 		return nil, fmt.Errorf("prepare the recovery of the log: %w", err)
 	}
-	defer os.RemoveAll(rescue)
+	defer func() { _ = os.RemoveAll(rescue) }() // in the way of nothing; the next start removes it
 	db, err := tsdb.Open(dir, r.logger, registry, o, nil)
 	if err != nil && !isLocked(err) {
 		// Nothing in the log or the head's files can be made sense of: start

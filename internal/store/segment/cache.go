@@ -61,22 +61,6 @@ func (c *Cache) put(f *File, id int64, data []byte) {
 	}
 }
 
-// forget drops what the cache holds of a file that is closed.
-func (c *Cache) forget(f *File) {
-	if c == nil {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for el := c.order.Front(); el != nil; {
-		next := el.Next()
-		if el.Value.(*cached).key.file == f {
-			c.drop(el)
-		}
-		el = next
-	}
-}
-
 func (c *Cache) drop(el *list.Element) {
 	it := el.Value.(*cached)
 	c.order.Remove(el)

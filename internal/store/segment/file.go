@@ -86,7 +86,7 @@ func open(ctx context.Context, path string, cache *Cache) (_ *File, err error) {
 	}
 	defer func() {
 		if err != nil {
-			f.Close()
+			_ = f.Close() // the error at hand says more
 		}
 	}()
 	base := "file:" + (&url.URL{Path: path}).EscapedPath() + "?_pragma=busy_timeout(10000)"

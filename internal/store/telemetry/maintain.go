@@ -98,7 +98,7 @@ func (s *Store) expire() error {
 	var errs []error
 	for i := len(files) - 1; i > 0; i-- {
 		f, size := files[i], files[i].Bytes()
-		reason := ""
+		var reason string
 		switch {
 		case now.Sub(f.day.Add(24*time.Hour)) > s.o.Retention:
 			reason = "older than the retention"

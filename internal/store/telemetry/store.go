@@ -54,8 +54,7 @@ func Open(dir string, o Options) (*Store, error) {
 	}
 	ctx := context.Background()
 	if err := s.openFiles(ctx); err != nil {
-		s.closeFiles()
-		return nil, err
+		return nil, errors.Join(err, s.closeFiles())
 	}
 	s.wg.Go(s.write)
 	s.wg.Go(s.maintain)

@@ -70,11 +70,6 @@ func Intrinsics() []string {
 	return names
 }
 
-// ofTrace reports whether the field can only be told from a whole trace.
-func (f Field) ofTrace() bool {
-	return f.Scope == ScopeIntrinsic && (f.Name == "traceDuration" || f.Name == "rootName" || f.Name == "rootServiceName")
-}
-
 // ParseField reads a field as the tag-value requests name it: .x, span.x,
 // resource.x, an intrinsic; without a scope when it is neither.
 func ParseField(s string) Field {

@@ -30,12 +30,19 @@ type Value struct {
 	Bool  bool
 }
 
-// StringValue, IntValue and DurationValue make values of these types.
-func StringValue(s string) Value          { return Value{Type: TypeString, Str: s} }
-func IntValue(n int64) Value              { return Value{Type: TypeInt, Int: n} }
+// StringValue makes a value of a text.
+func StringValue(s string) Value { return Value{Type: TypeString, Str: s} }
+
+// IntValue makes a value of a whole number.
+func IntValue(n int64) Value { return Value{Type: TypeInt, Int: n} }
+
+// DurationValue makes a value of a duration.
 func DurationValue(d time.Duration) Value { return Value{Type: TypeDuration, Int: int64(d)} }
-func statusValue(code int32) Value        { return Value{Type: TypeStatus, Int: int64(code)} }
-func kindValue(kind int32) Value          { return Value{Type: TypeKind, Int: int64(kind)} }
+
+func statusValue(code int32) Value { return Value{Type: TypeStatus, Int: int64(code)} }
+
+func kindValue(kind int32) Value { return Value{Type: TypeKind, Int: int64(kind)} }
+
 func nameOf(names []string, n int64) string {
 	if n < 0 || n >= int64(len(names)) {
 		return strconv.FormatInt(n, 10)
