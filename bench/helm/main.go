@@ -115,12 +115,12 @@ func (b *bench) receive(w http.ResponseWriter, r *http.Request) {
 }
 
 func (b *bench) kubectl(ctx context.Context, args ...string) error {
-	return exec.CommandContext(ctx, os.Getenv("FAIRLEAD_TEST_KUBECTL"), args...).Run() //nolint:gosec // a developer's tool
+	return exec.CommandContext(ctx, os.Getenv("FAIRLEAD_TEST_KUBECTL"), args...).Run()
 }
 
 // time runs a command with our environment and returns how long it took.
 func (b *bench) time(ctx context.Context, name string, args ...string) (time.Duration, error) {
-	cmd := exec.CommandContext(ctx, name, args...) //nolint:gosec // a developer's tool
+	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Env = append(os.Environ(), "FAIRLEAD_HELM_BIN="+b.helm, "HELM_NAMESPACE="+b.namespace, "OTEL_EXPORTER_OTLP_ENDPOINT="+b.collector.URL)
 	start := time.Now()
 	out, err := cmd.CombinedOutput()
