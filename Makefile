@@ -19,6 +19,7 @@ TOOLS         := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/fairlead/tools
 GOLANGCI      := $(TOOLS)/golangci-lint-v2.15.0
 PROMETHEUS    := $(TOOLS)/prometheus-v0.315.0
 PROMTOOL      := $(TOOLS)/promtool-v0.315.0
+JAEGER        := $(TOOLS)/jaeger-v1.76.0/jaeger
 GOVULNCHECK   := $(TOOLS)/govulncheck-v1.8.0
 
 export CGO_ENABLED := 0
@@ -57,10 +58,14 @@ lint: $(GOLANGCI) ## golangci-lint, with the direction of imports
 	cd telemetry && $(GOLANGCI) run -c ../.golangci.yml ./...
 
 .PHONY: test
-test: ## unit and integration tests with the race detector
+test: $(PROMETHEUS) $(PROMTOOL) $(JAEGER) ## unit and integration tests with the race detector
 	@# the race detector needs cgo
-	@for m in $(MODULES); do echo "test $$m"; (cd $$m && CGO_ENABLED=1 go test -race ./...); done
-	CGO_ENABLED=1 go test -race -tags integration -run Integration ./...
+	@for m in $(MODULES); do echo "test $$m"; (cd $$m && CGO_ENABLED=1 go test -race -timeout 30m ./...); done
+	CGO_ENABLED=1 go test -race -tags integration -run Integration -timeout 30m ./...
+
+.PHONY: test-fast
+test-fast: ## unit tests without the race detector, while working
+	go test ./...
 
 .PHONY: crash
 crash: build ## kill the server under load, count acknowledged against found
@@ -80,6 +85,16 @@ $(PROMETHEUS) $(PROMTOOL):
 	src=$$(mktemp -d) && trap 'rm -rf "$$src"' EXIT && \
 	cp -r "$$(go list -m -f '{{.Dir}}' github.com/prometheus/prometheus)/." "$$src" && chmod -R u+w "$$src" && \
 	cd "$$src" && GOFLAGS=-mod=mod GOWORK=off go build -o $@ ./cmd/$(firstword $(subst -, ,$(notdir $@)))
+
+$(JAEGER):
+	@mkdir -p $(@D)
+	cd test/jaeger && go build -o $@ github.com/jaegertracing/jaeger/cmd/jaeger
+
+.PHONY: bench
+bench: build cluster bench-metrics crash ## measure, beside the peers where they can be built (docs/benchmarks.md)
+	go run ./bench/canary
+	go run ./bench/spans
+	go build -o bin/bench-helm ./bench/helm && cd test/e2e && ../../bin/cluster run --audit -- ../../bin/bench-helm
 
 .PHONY: vuln
 vuln: $(GOVULNCHECK) ## govulncheck, where its database can be reached
