@@ -48,6 +48,7 @@ func (s *Server) openMetrics(context.Context) error {
 		Name:    "metrics",
 		Metrics: store.ConsumeMetrics,
 		Routes:  []Route{{Pattern: "/prometheus/", Strip: "/prometheus", Handler: store.Handler()}},
+		Backup:  func(ctx context.Context, dir string) error { return store.Backup(ctx, filepath.Join(dir, "metrics")) },
 		Close:   store.Close,
 	})
 	return nil

@@ -25,6 +25,7 @@ func (s *Server) handler() http.Handler {
 		{Pattern: "GET /healthz", Handler: http.HandlerFunc(s.healthz), Access: AccessNone},
 		{Pattern: "GET /readyz", Handler: http.HandlerFunc(s.readyz), Access: AccessNone},
 		{Pattern: "GET /metrics", Handler: promhttp.HandlerFor(s.gatherers(), promhttp.HandlerOpts{})},
+		s.backupRoute(),
 	}
 	for _, p := range s.parts {
 		routes = append(routes, p.Routes...)

@@ -40,6 +40,10 @@ type Part struct {
 	// Ready returns nil when the part can do its work, or what is wrong.
 	Ready func() error
 
+	// Backup writes a copy of the part's data below dir, under the name that the
+	// part's data has below the data directory.
+	Backup func(ctx context.Context, dir string) error
+
 	// Close releases what the part holds. Parts are closed in the reverse
 	// order of their addition, after everything that uses them has stopped.
 	Close func() error

@@ -49,7 +49,8 @@ func (s *Server) openOperations(context.Context) error {
 		Run: func(ctx context.Context) {
 			store.Run(ctx, s.ingest.derived, func(err error) { logger.Error("derive metrics", "error", err) })
 		},
-		Close: store.Close,
+		Backup: store.Backup,
+		Close:  store.Close,
 	})
 	return nil
 }

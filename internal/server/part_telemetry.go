@@ -33,7 +33,8 @@ func (s *Server) openTelemetry(context.Context) error {
 			Pattern: "/loki/", Strip: "/loki",
 			Handler: lokiapi.New(store, lokiapi.Options{Version: s.opts.Version, Log: logger}),
 		}},
-		Close: store.Close,
+		Backup: func(ctx context.Context, dir string) error { return store.Backup(ctx, filepath.Join(dir, "telemetry")) },
+		Close:  store.Close,
 	})
 	return nil
 }

@@ -49,9 +49,11 @@ type Server struct {
 
 	dropLog rareLog
 	started atomic.Bool
-	failed  chan error
-	cancel  context.CancelFunc
-	wg      sync.WaitGroup
+	// backingUp is set while a backup is written: one at a time.
+	backingUp atomic.Bool
+	failed    chan error
+	cancel    context.CancelFunc
+	wg        sync.WaitGroup
 
 	stopOnce sync.Once
 	stopErr  error

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"log/slog"
 	"net/http"
@@ -311,5 +312,30 @@ func TestBadConfigurationOpensNothing(t *testing.T) {
 	}
 	if entries, err := os.ReadDir(cfg.Store.Dir); err != nil || len(entries) != 0 {
 		t.Errorf("%d files were made, %v", len(entries), err)
+	}
+}
+
+// A server that starts on a backup answers what the first one did.
+func TestBackupIsAWholeServer(t *testing.T) {
+	cfg := testConfig(t)
+	t.Setenv("ADMIN", "admin-0123456789")
+	cfg.Auth.Tokens = []config.Token{{Name: "admin", Env: "ADMIN", Access: []string{config.AccessIngest, config.AccessRead, config.AccessWrite}}}
+	s := startServer(t, cfg)
+	auth := []string{"Authorization", "Bearer admin-0123456789"}
+	if code, body := sendCounter(t, s, 60, auth...); code != 200 {
+		t.Fatalf("%d %s", code, body)
+	}
+	if code, _ := do(t, "POST", "http://"+s.HTTPAddr()+"/api/v1/backup", ""); code != 401 {
+		t.Errorf("a backup without a token: %d, want 401", code)
+	}
+	code, body := do(t, "POST", "http://"+s.HTTPAddr()+"/api/v1/backup", "", auth...)
+	var answer struct{ Dir string }
+	if err := json.Unmarshal([]byte(body), &answer); code != 200 || err != nil {
+		t.Fatalf("%d %s %v", code, body, err)
+	}
+	restored := testConfig(t)
+	restored.Store.Dir = answer.Dir
+	if code, body := do(t, "GET", "http://"+startServer(t, restored).HTTPAddr()+"/prometheus/api/v1/query?query=http_server_request_total", ""); code != 200 || !strings.Contains(body, `"60"`) {
+		t.Errorf("%d %s", code, body)
 	}
 }

@@ -125,7 +125,10 @@ func (s *Snapshot) Chunk(ctx context.Context, id int64) ([]byte, error) {
 // Snapshot was given.
 func (s *Snapshot) ByTrace(ctx context.Context, kind Kind, trace otlpwire.TraceID) ([]int64, error) {
 	key := traceKey(trace)
-	chunks := s.open[kind][key]
+	chunks, err := s.present(ctx, s.open[kind][key])
+	if err != nil {
+		return nil, err
+	}
 	runs, err := s.file.runs(ctx, s.tx, kind, -1)
 	if err != nil {
 		return nil, s.file.readError("look up trace", err)
@@ -139,6 +142,22 @@ func (s *Snapshot) ByTrace(ctx context.Context, kind Kind, trace otlpwire.TraceI
 	}
 	slices.Sort(chunks)
 	return slices.Compact(chunks), nil
+}
+
+// present returns those of the chunks that the view has: one that was open when
+// the view was asked for may have been sealed before it began, and its body may
+// still be in the cache.
+func (s *Snapshot) present(ctx context.Context, ids []int64) (out []int64, err error) {
+	for _, id := range ids {
+		var there bool
+		if err := s.tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM chunks WHERE id = ?)", id).Scan(&there); err != nil {
+			return nil, s.file.readError("look up chunk", err)
+		}
+		if there {
+			out = append(out, id)
+		}
+	}
+	return out, nil
 }
 
 // Ref is a chunk with records of a resource between two times.
