@@ -291,6 +291,7 @@ func (o *analyzeOptions) record(ctx context.Context, subject judge.Subject, v an
 	ctx = context.WithoutCancel(ctx)
 	e := emit.Open(ctx, emit.Options{Version: version, ServiceName: "fairlead"})
 	judge.Record(e.FromEnvironment(ctx), e.Tracer(), subject, v, began, o.now())
+	e.Measure(judge.Scope, judge.Metrics(subject, v, o.now())...)
 	if err := e.Close(ctx); err != nil {
 		fmt.Fprintln(o.streams.Err, "telemetry:", err)
 	}

@@ -158,6 +158,7 @@ func runReplay(ctx context.Context, o replayOptions) error {
 	defer func() { _ = closeSource() }() // only read from
 	source := prom.NewSource(backend)
 	subject := subjectOf(file, o.subject)
+	o.subject = subject
 	start, end, err := o.times(ctx, source, file.Analysis, subject, from, to)
 	if err != nil {
 		return err
@@ -285,7 +286,6 @@ type decisionLine struct {
 	Against    []decided          `json:"against,omitempty"`
 	Service    string             `json:"service"`
 	Start      time.Time          `json:"start"`
-	Weights    []replay.Segment   `json:"-"`
 	Problems   []analysis.Problem `json:"problems,omitempty"`
 }
 
@@ -395,8 +395,7 @@ func (p *replayPrinter) end(o replay.Outcome, others []decided) error {
 		}
 		if len(others) > 0 {
 			fmt.Fprintln(w)
-			rows := [][]string{{"RULE", "DECISION", "REASON", "AFTER", "STEP"}, {"sequential*", string(o.Decision), string(o.Reason), short(o.Elapsed), strconv.Itoa(o.Step + 1)}}
-			rows[1][0] = string(o.Verdict.Rule) + "*"
+			rows := [][]string{{"RULE", "DECISION", "REASON", "AFTER", "STEP"}, {string(o.Verdict.Rule) + "*", string(o.Decision), string(o.Reason), short(o.Elapsed), strconv.Itoa(o.Step + 1)}}
 			for _, d := range others {
 				rows = append(rows, []string{string(d.Rule), string(d.Decision), string(d.Reason), short(time.Duration(d.Elapsed * float64(time.Second))), strconv.Itoa(d.Step + 1)})
 			}

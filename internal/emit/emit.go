@@ -76,6 +76,7 @@ type Emitter struct {
 
 	mu            sync.Mutex
 	counted       []release.Operation
+	measured      []metricdata.ScopeMetrics
 	objectLoggers map[string]log.Logger
 }
 

@@ -32,11 +32,14 @@ func (e *Emitter) exportMetrics(ctx context.Context) {
 	e.mu.Lock()
 	ops := e.counted
 	e.counted = nil
+	measured := e.measured
+	e.measured = nil
 	e.mu.Unlock()
 	for _, exp := range e.metrics {
 		if len(ops) > 0 {
 			_ = exp.Export(ctx, e.metricData(ops, time.Now()))
 		}
+		e.exportMeasured(ctx, exp, measured)
 		_ = exp.Shutdown(ctx)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -117,6 +118,9 @@ func DecodeFile(text []byte) (File, error) {
 			return f, err
 		}
 	}
+	if err := bareAnalysis(top); err != nil {
+		return f, err
+	}
 	if _, ok := top["steps"]; ok {
 		f.Steps = nil
 	}
@@ -130,6 +134,46 @@ func DecodeFile(text []byte) (File, error) {
 		return f, fileError(err)
 	}
 	return f, f.Validate()
+}
+
+// bareAnalysis moves the settings of a file that is an analysis structure alone,
+// or has it beside the rest, to where they belong. A file with a word that is
+// neither is left as it is: the decoder names the word.
+func bareAnalysis(top map[string]json.RawMessage) error {
+	if _, ok := top["analysis"]; ok {
+		return nil
+	}
+	own, settings := fieldNames(reflect.TypeFor[File]()), fieldNames(reflect.TypeFor[analysis.Config]())
+	settings = append(settings, "analysis_window", "error_rate_threshold", "latency_threshold_pct", "min_analysis_minutes")
+	moved := map[string]json.RawMessage{}
+	for name, value := range top {
+		switch {
+		case slices.Contains(own, name):
+		case slices.Contains(settings, name):
+			moved[name] = value
+		default:
+			return nil
+		}
+	}
+	if len(moved) == 0 {
+		return nil
+	}
+	for name := range moved {
+		delete(top, name)
+	}
+	text, err := json.Marshal(moved)
+	top["analysis"] = text
+	return err
+}
+
+// fieldNames are the JSON names of a struct's fields.
+func fieldNames(t reflect.Type) []string {
+	var names []string
+	for i := range t.NumField() {
+		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+		names = append(names, name)
+	}
+	return names
 }
 
 // releaseSpec keeps what this package reads of a CanaryRelease's spec.
