@@ -12,7 +12,7 @@ LDFLAGS := -s -w -X $(PKG).version=$(VERSION) -X $(PKG).commit=$(COMMIT) -X $(PK
 
 # Modules beside the main one. test/cluster has the dependencies of a whole
 # Kubernetes, so it is vetted and tested, but not linted for its size.
-MODULES := . telemetry test/cluster
+MODULES := . telemetry examples/shop test/cluster
 
 # Tools are built once, from the Go module proxy, into the user's cache.
 TOOLS         := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/fairlead/tools
