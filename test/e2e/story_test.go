@@ -118,9 +118,13 @@ func TestAPIServerGone(t *testing.T) {
 		_ = exec.Command(ctl, "component", "stop", "kube-apiserver").Run()
 	}()
 	r := s.wait(cmd)
-	if out, err := exec.Command(ctl, "component", "start", "kube-apiserver").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+	component(t, ctl, "start", "kube-apiserver")
+	// Each watch of these waits up to half a minute by itself before it asks the
+	// API server again, and the next test would wait with it.
+	for _, name := range []string{"kube-controller-manager", "kube-scheduler", "kubelet"} {
+		component(t, ctl, "restart", name)
 	}
+	s.must("install", "after", appChart, "--wait")
 	if r.code != 1 {
 		t.Fatalf("exit code %d\n%s", r.code, r.stderr)
 	}
@@ -130,6 +134,13 @@ func TestAPIServerGone(t *testing.T) {
 	root := s.collector.trace(t).one("helm-upgrade")
 	wantAttrs(t, "root", root.Attributes(), map[string]string{"helm.exit_code": "1", "helm.revision": "2"})
 	t.Logf("stderr:\n%s", r.stderr)
+}
+
+func component(t *testing.T, ctl, action, name string) {
+	t.Helper()
+	if out, err := exec.Command(ctl, "component", action, name).CombinedOutput(); err != nil {
+		t.Fatalf("%s %s: %v: %s", action, name, err, out)
+	}
 }
 
 // TestUninstallOfSeveral gives each release of one command its own span.
