@@ -61,7 +61,7 @@ lint: $(GOLANGCI) ## golangci-lint, with the direction of imports
 test: $(PROMETHEUS) $(PROMTOOL) $(JAEGER) ## unit and integration tests with the race detector
 	@# the race detector needs cgo
 	@for m in $(MODULES); do echo "test $$m"; (cd $$m && CGO_ENABLED=1 go test -race -timeout 30m ./...); done
-	CGO_ENABLED=1 go test -race -tags integration -run Integration -timeout 30m ./...
+	CGO_ENABLED=1 go test -race -tags integration -run Integration -timeout 30m $$(git grep -l 'go:build integration' -- '*_test.go' | xargs -n1 dirname | sort -u | sed 's|^|./|')
 
 .PHONY: test-fast
 test-fast: ## unit tests without the race detector, while working
