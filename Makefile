@@ -50,7 +50,7 @@ format: ## fail on files that gofmt would change
 .PHONY: vet
 vet: ## go vet, all modules, all build tags
 	@for m in $(MODULES); do echo "vet $$m"; (cd $$m && go vet ./...); done
-	go vet -tags 'e2e integration' ./...
+	go vet -tags 'e2e integration slow' ./...
 
 .PHONY: lint
 lint: $(GOLANGCI) ## golangci-lint, with the direction of imports
@@ -62,6 +62,10 @@ test: $(PROMETHEUS) $(PROMTOOL) $(JAEGER) ## unit and integration tests with the
 	@# the race detector needs cgo
 	@for m in $(MODULES); do echo "test $$m"; (cd $$m && CGO_ENABLED=1 go test -race -timeout 30m ./...); done
 	CGO_ENABLED=1 go test -race -tags integration -run Integration -timeout 30m $$(git grep -l 'go:build integration' -- '*_test.go' | xargs -n1 dirname | sort -u | sed 's|^|./|')
+
+.PHONY: test-slow
+test-slow: $(PROMETHEUS) ## canaries of the example application judged live, in real time (six minutes; not part of check)
+	go test -tags slow -run Slow -timeout 30m -v ./internal/cli
 
 .PHONY: test-fast
 test-fast: ## unit tests without the race detector, while working

@@ -1,4 +1,4 @@
-//go:build integration
+//go:build slow
 
 package cli
 
@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,7 +36,7 @@ var shopPaths = []string{
 // TestIntegrationShop: the example application twice behind a weighted proxy,
 // real traffic, and a real backend. A canary that fails a fifth of one route of
 // twenty is rolled back for that route; one that does not is promoted at its gate.
-func TestIntegrationShop(t *testing.T) {
+func TestSlowShop(t *testing.T) {
 	shop := build(t, "../../examples/shop")
 	fairlead := build(t, "../../cmd/fairlead")
 	backends := map[string]func(t *testing.T) (query []string, telemetry []string){
@@ -71,8 +72,9 @@ func TestIntegrationShop(t *testing.T) {
 			stable := target(serve("1.0.0", "stable", "shop-1"))
 			proxy := split.New(stable, target(serve("2.0.0", "canary", "shop-canary-1", "-fault-route", "/search", "-fault-error-rate", "0.2")))
 			healthy := split.New(stable, target(serve("2.0.0-fixed", "canary", "shop-canary-2")))
-			var front http.Handler = proxy
-			entry := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { front.ServeHTTP(w, r) }))
+			var front atomic.Pointer[split.Proxy]
+			front.Store(proxy)
+			entry := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { front.Load().ServeHTTP(w, r) }))
 			defer entry.Close()
 			send := func(ctx context.Context, n int) {
 				if _, err := load.Run(ctx, load.Options{Target: entry.URL, Paths: shopPaths, Rate: 100, Requests: n}); err != nil {
@@ -82,7 +84,7 @@ func TestIntegrationShop(t *testing.T) {
 			send(context.Background(), 6000) // a minute of history
 
 			analyze := func(weight int, p *split.Proxy, version, gate string) (analysis.Verdict, int) {
-				front = p
+				front.Store(p)
 				if err := p.SetWeight(weight); err != nil {
 					t.Fatal(err)
 				}
