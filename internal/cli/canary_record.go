@@ -89,7 +89,7 @@ func runRecord(ctx context.Context, o recordOptions) error {
 			return err
 		}
 	} else {
-		found := false
+		var found bool
 		if start, found, err = judge.NewestStart(ctx, source, file.Analysis, subject, end); err != nil {
 			return err
 		}
@@ -165,7 +165,7 @@ func writeRecording(path string, stdout io.Writer, series []prom.Series) (err er
 	defer func() {
 		if err != nil {
 			f.Close()
-			os.Remove(f.Name())
+			_ = os.Remove(f.Name())
 		}
 	}()
 	var w io.WriteCloser = f
@@ -188,7 +188,7 @@ func writeRecording(path string, stdout io.Writer, series []prom.Series) (err er
 	if err = f.Close(); err != nil {
 		return err
 	}
-	if err = os.Chmod(f.Name(), 0o644); err != nil {
+	if err = os.Chmod(f.Name(), 0o644); err != nil { //nolint:gosec // a recording is for others to read, as any file a user makes
 		return err
 	}
 	return os.Rename(f.Name(), path)

@@ -33,7 +33,7 @@ var shopPaths = []string{
 	"/account", "/account/orders", "/account/addresses", "/login", "/logout", "/reviews/1", "/recommendations", "/shipping/quote", "/coupons/x", "/stores",
 }
 
-// TestIntegrationShop: the example application twice behind a weighted proxy,
+// TestSlowShop: the example application twice behind a weighted proxy,
 // real traffic, and a real backend. A canary that fails a fifth of one route of
 // twenty is rolled back for that route; one that does not is promoted at its gate.
 func TestSlowShop(t *testing.T) {

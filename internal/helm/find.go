@@ -115,7 +115,7 @@ func executable(path string, getenv func(string) string, self os.FileInfo) (stri
 			candidates = append(candidates, path+ext)
 		}
 	}
-	var err error = os.ErrNotExist
+	err := fmt.Errorf("%w", os.ErrNotExist)
 	for _, candidate := range candidates {
 		info, e := os.Stat(candidate)
 		switch {

@@ -91,13 +91,14 @@ func TestCollectorFaults(t *testing.T) {
 	})
 }
 
-// TestOutputIsHelms compares stdout byte for byte, where Helm prints no times.
+// TestOutputIsHelms compares stdout byte for byte, where Helm prints neither times
+// nor the present state of objects.
 func TestOutputIsHelms(t *testing.T) {
 	eachHelm(t, func(t *testing.T, s *scene) {
 		s.must("install", "web", appChart, "--wait")
 		for _, args := range [][]string{
 			{"version"}, {"env"}, {"list", "-o", "json"}, {"get", "values", "web"}, {"get", "manifest", "web"}, {"history", "web", "-o", "yaml"},
-			{"template", "x", appChart}, {"show", "values", appChart}, {"status", "web", "-o", "json"}, {"__complete", "upgrade", "w"}, {"completion", "bash"},
+			{"template", "x", appChart}, {"show", "values", appChart}, {"get", "metadata", "web", "-o", "json"}, {"get", "hooks", "web"}, {"__complete", "upgrade", "w"}, {"completion", "bash"},
 			{"upgrade", "--help"}, {"upgrade", "web"}, {"nonsense"}, {"upgrade", "web", appChart, "--nonsense"},
 			{"get", "values", "absent"}, {"uninstall", "absent"}, {"lint", appChart}, {"upgrade", "web", appChart, "--dry-run=client", "--hide-notes"},
 		} {
