@@ -82,7 +82,7 @@ func (b *bench) run(args ...string) *operation {
 	defer cancel()
 	ref := release.Ref{Namespace: b.namespace, Name: "web"}
 	rule := release.ReadyWatcher
-	if strings.Contains(filepath.Base(b.helm), "3") {
+	if b.helm == os.Getenv("FAIRLEAD_TEST_HELM3") {
 		rule = release.ReadyLegacy
 	}
 	op := &operation{start: time.Now()}

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -124,7 +125,7 @@ func TestEvidenceOfAnAtomicUpgrade(t *testing.T) {
 			t.Fatal(op.stderr)
 		}
 		atomic := "--atomic"
-		if strings.Contains(b.helm, "4") {
+		if b.helm == os.Getenv("FAIRLEAD_TEST_HELM4") {
 			atomic = "--rollback-on-failure"
 		}
 		op := b.run("upgrade", "web", chart("app"), atomic, "--wait", "--timeout", "8s", "--set",
