@@ -1,5 +1,5 @@
 // Package api is the server's own JSON API under /api/v1/: releases,
-// operations and failure snapshots. openapi.yaml describes it.
+// operations, failure snapshots and rollouts. openapi.yaml describes it.
 package api
 
 import (
@@ -15,6 +15,7 @@ import (
 
 	"fairlead.dev/fairlead/internal/release"
 	"fairlead.dev/fairlead/internal/store/operations"
+	"fairlead.dev/fairlead/internal/store/rollouts"
 )
 
 //go:embed openapi.yaml
@@ -23,13 +24,19 @@ var openAPI []byte
 // Prefix is the path that the handler answers under.
 const Prefix = "/api/v1/"
 
-// New returns the handler of the API, which reads from store.
-func New(store *operations.Store) (http.Handler, error) {
+// Stores are what the API reads from.
+type Stores struct {
+	Operations *operations.Store
+	Rollouts   *rollouts.Store
+}
+
+// New returns the handler of the API.
+func New(s Stores) (http.Handler, error) {
 	description, err := yaml.YAMLToJSON(openAPI)
 	if err != nil {
 		return nil, fmt.Errorf("read openapi.yaml: %w", err)
 	}
-	a := api{store: store}
+	a := api{store: s.Operations, rolloutStore: s.Rollouts}
 	mux := http.NewServeMux()
 	for pattern, h := range map[string]handler{
 		"GET /api/v1/releases":                    a.releases,
@@ -37,6 +44,8 @@ func New(store *operations.Store) (http.Handler, error) {
 		"GET /api/v1/operations":                  a.operations,
 		"GET /api/v1/operations/{id...}":          a.operation,
 		"GET /api/v1/snapshots/{id...}":           a.snapshot,
+		"GET /api/v1/rollouts":                    a.rollouts,
+		"GET /api/v1/rollouts/{id...}":            a.rollout,
 	} {
 		mux.Handle(pattern, h)
 	}
@@ -50,7 +59,10 @@ func New(store *operations.Store) (http.Handler, error) {
 	return mux, nil
 }
 
-type api struct{ store *operations.Store }
+type api struct {
+	store        *operations.Store
+	rolloutStore *rollouts.Store
+}
 
 // handler answers with a value to encode, or an error to translate.
 type handler func(*http.Request) (any, error)
@@ -62,7 +74,7 @@ func (h handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case errors.As(err, &bad):
 		writeError(w, http.StatusBadRequest, bad.Error())
-	case errors.Is(err, operations.ErrNotFound):
+	case errors.Is(err, operations.ErrNotFound), errors.Is(err, rollouts.ErrNotFound):
 		writeError(w, http.StatusNotFound, err.Error())
 	case err != nil:
 		writeError(w, http.StatusInternalServerError, err.Error())

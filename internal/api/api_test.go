@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
@@ -16,7 +17,9 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"fairlead.dev/fairlead/internal/release"
+	"fairlead.dev/fairlead/internal/rollout"
 	"fairlead.dev/fairlead/internal/store/operations"
+	"fairlead.dev/fairlead/internal/store/rollouts"
 )
 
 func server(t *testing.T, clusters ...string) *httptest.Server {
@@ -51,7 +54,7 @@ func server(t *testing.T, clusters ...string) *httptest.Server {
 	if _, err := store.ConsumeLogs(context.Background(), ld); err != nil {
 		t.Fatal(err)
 	}
-	h, err := New(store)
+	h, err := New(Stores{Operations: store})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,20 +136,79 @@ func TestDescriptionMatchesTypes(t *testing.T) {
 	if err := yaml.Unmarshal(openAPI, &doc); err != nil {
 		t.Fatal(err)
 	}
-	for _, v := range []any{Error{}, Release{}, ReleaseList{}, Operation{}, OperationList{}, Snapshot{}} {
-		typ := reflect.TypeOf(v)
-		var fields, described []string
-		for i := range typ.NumField() {
-			name, _, _ := strings.Cut(typ.Field(i).Tag.Get("json"), ",")
-			fields = append(fields, name)
-		}
-		for name := range doc.Components.Schemas[typ.Name()].Properties {
-			described = append(described, name)
+	for name, v := range map[string]any{
+		"Error": Error{}, "Release": Release{}, "ReleaseList": ReleaseList{}, "Operation": Operation{}, "OperationList": OperationList{}, "Snapshot": Snapshot{},
+		"RolloutList": RolloutList{}, "RolloutDetail": RolloutDetail{}, "Rollout": rollout.Record{}, "RolloutStep": rollout.RecordStep{}, "RolloutChange": rollouts.Change{},
+	} {
+		fields := jsonFields(reflect.TypeOf(v))
+		var described []string
+		for property := range doc.Components.Schemas[name].Properties {
+			described = append(described, property)
 		}
 		sort.Strings(fields)
 		sort.Strings(described)
 		if diff := cmp.Diff(fields, described); diff != "" {
-			t.Errorf("%s: -in Go +described\n%s", typ.Name(), diff)
+			t.Errorf("%s: -in Go +described\n%s", name, diff)
 		}
+	}
+}
+
+// jsonFields are the names of a struct's fields in JSON, those of embedded
+// structs too.
+func jsonFields(typ reflect.Type) (fields []string) {
+	for f := range typ.Fields() {
+		if f.Anonymous {
+			fields = append(fields, jsonFields(f.Type)...)
+			continue
+		}
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		fields = append(fields, name)
+	}
+	return fields
+}
+
+func TestRollouts(t *testing.T) {
+	store, err := rollouts.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	record := rollout.Record{ID: "uid-abc-1", At: at, Namespace: "shop", Name: "checkout", Service: "checkout", Phase: rollout.PhaseProgressing,
+		Steps: []rollout.RecordStep{{Weight: 5, Gate: "10m0s"}, {Weight: 100}}, Weight: 5, Verdict: json.RawMessage(`{"decision":"continue"}`)}
+	later := record
+	later.At, later.Phase, later.Reason = at.Add(time.Minute), rollout.PhaseRollingBack, rollout.ReasonAnalysis
+	ld := plog.NewLogs()
+	sl := ld.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty()
+	for _, r := range []rollout.Record{later, record} {
+		body, err := r.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		rec := sl.LogRecords().AppendEmpty()
+		rec.SetEventName(rollout.RecordEvent)
+		rec.Body().SetStr(string(body))
+	}
+	if bad, err := store.ConsumeLogs(t.Context(), ld); err != nil || len(bad) > 0 {
+		t.Fatal(bad, err)
+	}
+	h, err := New(Stores{Rollouts: store})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewServer(h)
+	t.Cleanup(srv.Close)
+	c := Client{Server: srv.URL}
+	list, err := c.Rollouts(t.Context(), nil)
+	if err != nil || len(list.Rollouts) != 1 || list.Rollouts[0].Phase != rollout.PhaseRollingBack || list.Rollouts[0].Verdict != nil {
+		t.Errorf("list: %+v %v", list, err)
+	}
+	detail, err := c.Rollout(t.Context(), "uid-abc-1")
+	if err != nil || detail.Rollout.Verdict == nil || len(detail.Changes) != 2 || detail.Changes[1].Reason != rollout.ReasonAnalysis {
+		t.Errorf("detail: %+v %v", detail, err)
+	}
+	var status *StatusError
+	if _, err := c.Rollout(t.Context(), "other"); !errors.As(err, &status) || status.Status != 404 {
+		t.Errorf("a rollout that is not there: %v", err)
 	}
 }

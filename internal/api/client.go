@@ -59,6 +59,16 @@ func (c Client) Snapshot(ctx context.Context, id string) (out Snapshot, err erro
 	return out, c.get(ctx, "snapshots/"+id, nil, &out)
 }
 
+// Rollouts returns a page of rollouts, the one last heard of first.
+func (c Client) Rollouts(ctx context.Context, query url.Values) (out RolloutList, err error) {
+	return out, c.get(ctx, "rollouts", query, &out)
+}
+
+// Rollout returns one rollout with the log of its changes.
+func (c Client) Rollout(ctx context.Context, id string) (out RolloutDetail, err error) {
+	return out, c.get(ctx, "rollouts/"+id, nil, &out)
+}
+
 func (c Client) get(ctx context.Context, path string, query url.Values, out any) error {
 	base := c.Server
 	if base == "" {

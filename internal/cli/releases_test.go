@@ -49,7 +49,7 @@ func recordServer(t *testing.T) string {
 	if _, err := store.ConsumeLogs(context.Background(), ld); err != nil {
 		t.Fatal(err)
 	}
-	h, err := api.New(store)
+	h, err := api.New(api.Stores{Operations: store})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,8 @@ func (s *Server) assemble(ctx context.Context) error {
 		s.openMetrics,
 		s.openTelemetry,
 		s.openOperations,
+		s.openRollouts,
+		s.openAPI,
 		s.openJudge,
 		s.openForwarding,
 	} {

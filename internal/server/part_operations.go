@@ -8,23 +8,18 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
-	"fairlead.dev/fairlead/internal/api"
 	"fairlead.dev/fairlead/internal/store/operations"
 )
 
-// openOperations adds the record of Helm operations, the metrics derived from
-// it, and the JSON API.
+// openOperations adds the record of Helm operations and the metrics derived
+// from it.
 func (s *Server) openOperations(context.Context) error {
 	store, err := operations.Open(s.cfg.Store.Dir, operations.Options{})
 	if err != nil {
 		return fmt.Errorf("open operations in %s: %w", filepath.Join(s.cfg.Store.Dir, operations.FileName), err)
 	}
 	logger := s.logger.With("part", "operations")
-	handler, err := api.New(store)
-	if err != nil {
-		_ = store.Close() // the error at hand says more
-		return err
-	}
+	s.operations = store
 	s.add(Part{
 		Name: "operations",
 		FilterMetrics: func(ctx context.Context, md pmetric.Metrics) error {
@@ -45,7 +40,6 @@ func (s *Server) openOperations(context.Context) error {
 			}
 			return nil
 		},
-		Routes: []Route{{Pattern: "/api/v1/", Handler: handler}},
 		Run: func(ctx context.Context) {
 			store.Run(ctx, s.ingest.derived, func(err error) { logger.Error("derive metrics", "error", err) })
 		},

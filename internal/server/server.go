@@ -21,6 +21,8 @@ import (
 	"fairlead.dev/fairlead/internal/config"
 	"fairlead.dev/fairlead/internal/otlp"
 	"fairlead.dev/fairlead/internal/store/metrics"
+	"fairlead.dev/fairlead/internal/store/operations"
+	"fairlead.dev/fairlead/internal/store/rollouts"
 )
 
 // Options are what [Open] takes beside the configuration.
@@ -43,6 +45,8 @@ type Server struct {
 	registries   []prometheus.Gatherer
 	ingest       *ingest
 	metricsStore *metrics.Store
+	operations   *operations.Store
+	rollouts     *rollouts.Store
 	receiver     *otlp.Receiver
 	http         *http.Server
 	httpAddr     string

@@ -15,12 +15,15 @@ import (
 	promv1 "github.com/prometheus/client_golang/api/prometheus/v1"
 	"github.com/prometheus/common/model"
 	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/pmetric/pmetricotlp"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
 
 	"fairlead.dev/fairlead/internal/config"
+	"fairlead.dev/fairlead/internal/rollout"
 )
 
 func testConfig(t *testing.T) *config.Server {
@@ -325,6 +328,9 @@ func TestBackupIsAWholeServer(t *testing.T) {
 	if code, body := sendCounter(t, s, 60, auth...); code != 200 {
 		t.Fatalf("%d %s", code, body)
 	}
+	if code, body := sendRollout(t, s, auth...); code != 200 {
+		t.Fatalf("%d %s", code, body)
+	}
 	if code, _ := do(t, "POST", "http://"+s.HTTPAddr()+"/api/v1/backup", ""); code != 401 {
 		t.Errorf("a backup without a token: %d, want 401", code)
 	}
@@ -335,7 +341,31 @@ func TestBackupIsAWholeServer(t *testing.T) {
 	}
 	restored := testConfig(t)
 	restored.Store.Dir = answer.Dir
-	if code, body := do(t, "GET", "http://"+startServer(t, restored).HTTPAddr()+"/prometheus/api/v1/query?query=http_server_request_total", ""); code != 200 || !strings.Contains(body, `"60"`) {
-		t.Errorf("%d %s", code, body)
+	base := "http://" + startServer(t, restored).HTTPAddr()
+	for path, want := range map[string]string{
+		"/prometheus/api/v1/query?query=http_server_request_total": `"60"`,
+		"/api/v1/rollouts/uid-abc-1":                               `"phase":"Progressing"`,
+	} {
+		if code, body := do(t, "GET", base+path, ""); code != 200 || !strings.Contains(body, want) {
+			t.Errorf("%s: %d %s", path, code, body)
+		}
 	}
+}
+
+// sendRollout sends one record of a rollout as a driver does.
+func sendRollout(t *testing.T, s *Server, headers ...string) (int, string) {
+	t.Helper()
+	record, err := rollout.Record{ID: "uid-abc-1", At: time.Now(), Namespace: "shop", Name: "checkout", Service: "checkout", Phase: rollout.PhaseProgressing}.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ld := plog.NewLogs()
+	rec := ld.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords().AppendEmpty()
+	rec.SetEventName(rollout.RecordEvent)
+	rec.Body().SetStr(string(record))
+	body, err := plogotlp.NewExportRequestFromLogs(ld).MarshalProto()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return post(t, s, "/v1/logs", body, headers...)
 }

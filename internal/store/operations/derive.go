@@ -124,7 +124,7 @@ func (s *Store) derive(ctx context.Context, changed, gone map[releaseKey]bool, s
 	if err := sink(ctx, b.md); err != nil {
 		return err
 	}
-	return s.inTx(ctx, func(tx *sql.Tx) error {
+	return s.db.InTx(ctx, func(tx *sql.Tx) error {
 		for k := range changed {
 			if _, err := tx.ExecContext(ctx, "UPDATE counters SET started = 1 WHERE cluster = ? AND namespace = ? AND release = ? AND started = 0",
 				k.cluster, k.namespace, k.release); err != nil {

@@ -38,7 +38,7 @@ func (s *Store) record(ctx context.Context, seen []sighting, snaps []snapshot) e
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	w := writer{ctx: ctx, nowNS: s.now().UnixNano(), changed: map[releaseKey]bool{}, gone: map[releaseKey]bool{}}
-	err := s.inTx(ctx, func(tx *sql.Tx) error {
+	err := s.db.InTx(ctx, func(tx *sql.Tx) error {
 		w.tx = tx
 		for _, one := range seen {
 			if err := w.sighting(one); err != nil {

@@ -9,24 +9,19 @@ package operations
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
-	"net/url"
 	"path/filepath"
 	"sync"
 	"time"
 
-	_ "modernc.org/sqlite" // the driver "sqlite", pure Go
+	"fairlead.dev/fairlead/internal/store/sqlite"
 )
 
 // FileName is the name of the database in the data directory.
 const FileName = "operations.db"
 
-// schemaVersion is the version that this code writes. migrations[i] takes a
-// database from version i to i+1.
-const schemaVersion = 1
-
+// migrations[i] takes a database from version i to i+1.
 var migrations = []string{
 	`CREATE TABLE sightings (
 	   key    TEXT NOT NULL,  -- operation id, or trace id/span id until that is known
@@ -79,7 +74,7 @@ var ErrNotFound = errors.New("not found")
 // Store is the record of operations in one SQLite file. It is safe for
 // concurrent use.
 type Store struct {
-	db  *sql.DB
+	db  *sqlite.DB
 	now func() time.Time
 
 	// mu serialises writers: SQLite has one, and folding reads what it writes.
@@ -106,21 +101,14 @@ type Options struct {
 // migrates it forward. A database of a newer fairlead is refused.
 func Open(dir string, o Options) (*Store, error) {
 	path := filepath.Join(dir, FileName)
-	// A kill loses nothing that was committed with synchronous=NORMAL in WAL
-	// mode; a power cut can lose the last commits, and never corrupts.
-	dsn := "file:" + (&url.URL{Path: path}).EscapedPath() +
-		"?_txlock=immediate&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=busy_timeout(10000)&_pragma=foreign_keys(ON)"
-	db, err := sql.Open("sqlite", dsn)
+	db, err := sqlite.Open(path, migrations)
 	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", path, err)
+		return nil, err
 	}
 	s := &Store{db: db, now: o.Now, changed: map[releaseKey]bool{}, gone: map[releaseKey]bool{},
 		notify: make(chan struct{}, 1), gauges: map[releaseKey]gauges{}}
 	if s.now == nil {
 		s.now = time.Now
-	}
-	if err := s.migrate(context.Background()); err != nil {
-		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), db.Close())
 	}
 	// What was written before a crash may not have reached the metrics store.
 	if err := s.markAll(context.Background()); err != nil {
@@ -131,38 +119,3 @@ func Open(dir string, o Options) (*Store, error) {
 
 // Close closes the database.
 func (s *Store) Close() error { return s.db.Close() }
-
-func (s *Store) migrate(ctx context.Context) error {
-	var version int
-	if err := s.db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
-		return err
-	}
-	if version > schemaVersion {
-		return fmt.Errorf("schema version %d is newer than %d, the newest this fairlead knows: start the fairlead that wrote it", version, schemaVersion)
-	}
-	for ; version < schemaVersion; version++ {
-		err := s.inTx(ctx, func(tx *sql.Tx) error {
-			if _, err := tx.ExecContext(ctx, migrations[version]); err != nil {
-				return err
-			}
-			_, err := tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", version+1))
-			return err
-		})
-		if err != nil {
-			return fmt.Errorf("migrate to schema version %d: %w", version+1, err)
-		}
-	}
-	return nil
-}
-
-// inTx runs f in one transaction, which is rolled back when f fails.
-func (s *Store) inTx(ctx context.Context, f func(*sql.Tx) error) error {
-	tx, err := s.db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	if err := f(tx); err != nil {
-		return errors.Join(err, tx.Rollback())
-	}
-	return tx.Commit()
-}
