@@ -39,6 +39,7 @@ func newRootCommand(s Streams) *cobra.Command {
 	cmd.SetErr(s.Err)
 	cmd.AddCommand(
 		newCanaryCommand(s),
+		newExportCommand(s),
 		newHelmCommand(),
 		newReleasesCommand(s),
 		newReleaseCommand(s),

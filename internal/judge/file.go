@@ -96,7 +96,7 @@ func ReadFile(path string) (File, error) {
 }
 
 // elsewhere are the parts of a CanaryRelease that say nothing about judging.
-var elsewhere = []string{"stable", "canary", "traffic", "traces", "promotion", "webhooks", "windows", "helm", "paused"}
+var elsewhere = []string{"stable", "canary", "traffic", "traces", "promotion", "webhooks", "windows", "helm", "pause"}
 
 // DecodeFile reads YAML or JSON over the defaults, strictly.
 func DecodeFile(text []byte) (File, error) {
@@ -185,7 +185,20 @@ func releaseSpec(spec json.RawMessage) (map[string]json.RawMessage, error) {
 	for _, name := range elsewhere {
 		delete(all, name)
 	}
-	return all, nil
+	return all, dropSecret(all)
+}
+
+// dropSecret removes the name of the Secret with the source's credentials: it
+// is in the cluster, and whoever reads a file has credentials of their own.
+func dropSecret(spec map[string]json.RawMessage) error {
+	var source map[string]map[string]json.RawMessage
+	if json.Unmarshal(spec["source"], &source) != nil || source["prometheus"]["secretRef"] == nil {
+		return nil // whatever is wrong with it, the decoder says
+	}
+	delete(source["prometheus"], "secretRef")
+	text, err := json.Marshal(source)
+	spec["source"] = text
+	return err
 }
 
 func fileError(err error) error {

@@ -1,0 +1,179 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// Types of conditions.
+const (
+	// ConditionAccepted is false while the spec or what it refers to cannot be
+	// rolled out; the message names field and reason.
+	ConditionAccepted = "Accepted"
+	// ConditionProgressing is true from a rollout's start to its end. Its
+	// reason is why it waits, or how it ended.
+	ConditionProgressing = "Progressing"
+	// ConditionAnalysisAvailable is false while verdicts cannot be had.
+	ConditionAnalysisAvailable = "AnalysisAvailable"
+	// ConditionRouteContested is true while somebody else keeps changing the weights.
+	ConditionRouteContested = "RouteContested"
+	// ConditionPromoted is true while stable runs the newest canary's version.
+	ConditionPromoted = "Promoted"
+)
+
+// Bounds of the lists in status.
+const (
+	MaxFailedChecks = 10
+	MaxSampleTraces = 10
+)
+
+// CanaryReleaseStatus is the controller's answer, and what a restart needs.
+type CanaryReleaseStatus struct {
+	// ObservedGeneration is the spec's generation that this status is about.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// RolloutID is the identity of the rollout, fixed at its start.
+	// +optional
+	RolloutID string `json:"rolloutID,omitempty"`
+	// TraceID is the rollout's trace.
+	// +optional
+	TraceID string `json:"traceID,omitempty"`
+	// SpanID is the span under which a given traceparent puts the rollout; ""
+	// without one.
+	// +optional
+	SpanID string `json:"spanID,omitempty"`
+	// Phase is where the rollout is: Progressing, Promoting, Returning,
+	// RollingBack, Succeeded, RolledBack, PromotionFailed; "" before the first.
+	// +optional
+	Phase string `json:"phase,omitempty"`
+	// Step is the current one of all, 2/4.
+	// +optional
+	Step string `json:"step,omitempty"`
+	// Weight is the percent that the route gives the canary, as observed.
+	// +optional
+	Weight *int32 `json:"weight,omitempty"`
+	// DesiredWeight is the percent that the rollout wants.
+	// +optional
+	DesiredWeight *int32 `json:"desiredWeight,omitempty"`
+	// CanaryVersion and StableVersion are the versions that the pod templates tell.
+	// +optional
+	CanaryVersion string `json:"canaryVersion,omitempty"`
+	// +optional
+	StableVersion string `json:"stableVersion,omitempty"`
+	// Reason and Message say why the rollout waits, or how it ended.
+	// +optional
+	Reason string `json:"reason,omitempty"`
+	// +kubebuilder:validation:MaxLength=4096
+	// +optional
+	Message string `json:"message,omitempty"`
+	// Verdict is the last look's.
+	// +optional
+	Verdict *Verdict `json:"verdict,omitempty"`
+	// Retried is the value of the annotation fairlead.dev/retry that was answered.
+	// +optional
+	Retried string `json:"retried,omitempty"`
+	// Progress is what a restart goes on from.
+	// +optional
+	Progress *Progress `json:"progress,omitempty"`
+	// Parameters is the name of the ConfigMap with the frozen parameters of the
+	// analysis.
+	// +optional
+	Parameters string `json:"parameters,omitempty"`
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=10
+	// +optional
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// Verdict sums up a look of the analysis.
+type Verdict struct {
+	// Decision is promote, rollback or continue.
+	// +optional
+	Decision string `json:"decision,omitempty"`
+	// +optional
+	Reason string `json:"reason,omitempty"`
+	// +kubebuilder:validation:MaxLength=4096
+	// +optional
+	Message string `json:"message,omitempty"`
+	// At is the end of the newest samples.
+	// +optional
+	At *metav1.Time `json:"at,omitempty"`
+	// CanaryRequests and CanaryErrors were served by the canary in this rollout:
+	// the errors are the requests of users that it harmed.
+	// +optional
+	CanaryRequests int64 `json:"canaryRequests,omitempty"`
+	// +optional
+	CanaryErrors int64 `json:"canaryErrors,omitempty"`
+	// FailedChecks are the first of those that failed.
+	// +kubebuilder:validation:MaxItems=10
+	// +listType=atomic
+	// +optional
+	FailedChecks []FailedCheck `json:"failedChecks,omitempty"`
+	// SampleTraces are ids of failed traces of the canary.
+	// +kubebuilder:validation:MaxItems=10
+	// +listType=atomic
+	// +optional
+	SampleTraces []string `json:"sampleTraces,omitempty"`
+	// Cutoff is up to when samples were folded, and Hash digests the evidence:
+	// whoever folds the same samples again gets the same.
+	// +optional
+	Cutoff *metav1.MicroTime `json:"cutoff,omitempty"`
+	// +optional
+	Hash string `json:"hash,omitempty"`
+}
+
+// FailedCheck is a check that showed harm.
+type FailedCheck struct {
+	Metric string `json:"metric"`
+	// Route is "" for all routes together.
+	// +optional
+	Route string `json:"route,omitempty"`
+	// Canary and Stable are the observed rates.
+	// +optional
+	Canary *float64 `json:"canary,omitempty"`
+	// +optional
+	Stable *float64 `json:"stable,omitempty"`
+}
+
+// Progress is the state of package rollout, as it was persisted before the last
+// action. It is the controller's; people read the fields above it.
+type Progress struct {
+	// +optional
+	Template string `json:"template,omitempty"`
+	// +optional
+	Attempt int32 `json:"attempt,omitempty"`
+	// +optional
+	Phase string `json:"phase,omitempty"`
+	// Step is an index into steps.
+	// +optional
+	Step int32 `json:"step,omitempty"`
+	// +optional
+	Started *metav1.MicroTime `json:"started,omitempty"`
+	// GateStarted is when the weight of the step was first observed.
+	// +optional
+	GateStarted *metav1.MicroTime `json:"gateStarted,omitempty"`
+	// +optional
+	PhaseStarted *metav1.MicroTime `json:"phaseStarted,omitempty"`
+	// Approved is the step up to which a person approved, from 1.
+	// +optional
+	Approved int32 `json:"approved,omitempty"`
+	// +optional
+	Reason string `json:"reason,omitempty"`
+	// +kubebuilder:validation:MaxLength=4096
+	// +optional
+	Message string `json:"message,omitempty"`
+	// +optional
+	Reasserts int32 `json:"reasserts,omitempty"`
+	// +optional
+	Contested bool `json:"contested,omitempty"`
+	// +optional
+	StableReplicas int32 `json:"stableReplicas,omitempty"`
+	// Answers of the webhooks of this step, by stage: pass or fail.
+	// +kubebuilder:validation:MaxProperties=4
+	// +optional
+	Answers map[string]string `json:"answers,omitempty"`
+	// Gates are when the weights of the rollout's steps were first observed:
+	// the evidence is folded again from these.
+	// +kubebuilder:validation:MaxItems=20
+	// +listType=atomic
+	// +optional
+	Gates []metav1.MicroTime `json:"gates,omitempty"`
+}
