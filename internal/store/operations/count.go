@@ -98,24 +98,6 @@ func (w *writer) add(name string, rk releaseKey, success string, d time.Duration
 		append([]any{d.Seconds(), string(changed), w.nowNS}, where...)...)
 }
 
-// consecutiveFailures returns how many deploys failed since the release last
-// deployed well; an uninstall ends the count too.
-func consecutiveFailures(newestFirst []release.Operation) int {
-	n := 0
-	for _, op := range newestFirst {
-		switch {
-		case !op.State.Done():
-		case op.Kind == release.KindUninstall && op.Succeeded():
-			return n
-		case op.Kind.Deploy() && op.Succeeded():
-			return n
-		case op.Kind.Deploy():
-			n++
-		}
-	}
-	return n
-}
-
 func unixNano(t time.Time) int64 {
 	if t.IsZero() {
 		return 0

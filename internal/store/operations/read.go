@@ -91,7 +91,7 @@ func (r *Release) addCount(metric, success string, n int64) {
 
 // summarise reads the state of a release from its operations, newest first.
 func summarise(ops []release.Operation) Release {
-	r := Release{Last: ops[0], ConsecutiveFailures: consecutiveFailures(ops)}
+	r := Release{Last: ops[0], ConsecutiveFailures: release.ConsecutiveFailures(ops)}
 	for _, op := range ops {
 		if op.Kind == release.KindTest {
 			continue // says nothing about the release itself
