@@ -15,6 +15,7 @@ import (
 	"fairlead.dev/fairlead/internal/emit"
 	"fairlead.dev/fairlead/internal/judge"
 	"fairlead.dev/fairlead/internal/prom"
+	"fairlead.dev/fairlead/internal/tracing"
 )
 
 type analyzeOptions struct {
@@ -29,6 +30,7 @@ type analyzeOptions struct {
 	start      string
 	age        time.Duration
 	pods       podAge
+	traces     traceBackendFlags
 	watch      bool
 	timeout    time.Duration
 	delay      time.Duration
@@ -75,6 +77,7 @@ watching, 1 no judgement made (usage, credentials, backend), 130 interrupted.`,
 	f.StringVar(&o.start, "start", "", "when the canary began: RFC 3339 or seconds since 1970")
 	f.DurationVar(&o.age, "age", 0, "how long ago the canary began")
 	o.pods.bind(cmd)
+	o.traces.bind(cmd)
 	f.BoolVarP(&o.watch, "watch", "w", false, "look again at every scrape until the canary is decided")
 	f.DurationVar(&o.timeout, "timeout", 2*time.Hour, "with --watch: give up after this time")
 	f.DurationVar(&o.delay, "delay", 5*time.Second, "how long after an interval's end its samples are asked for")
@@ -97,7 +100,38 @@ func (o *analyzeOptions) check() error {
 	case o.delay < 0 || o.delay > 10*time.Minute:
 		return fmt.Errorf("--delay %s: want 0s to 10m", o.delay)
 	}
+	if err := o.traces.check(); err != nil {
+		return err
+	}
 	return o.pods.check()
+}
+
+// traceSource says which traces explain a rollback: the flags', the file's, the
+// fairlead server's where it is asked for the metrics; nil where none is known.
+func (o *analyzeOptions) traceSource(file judge.File) (tracing.Source, error) {
+	switch {
+	case o.traces.asked():
+	case file.Traces != nil:
+		return file.Traces.Open(nil)
+	case o.prometheus != "" || file.Source.Prometheus != nil && file.Source.Prometheus.URL != "":
+		return nil, nil
+	}
+	s, _, err := o.traces.source(o.server)
+	return s, err
+}
+
+// explanation adds what the canary's traces say to a verdict of rollback. Not to
+// be able to ask changes no verdict.
+func (o *analyzeOptions) explanation(ctx context.Context, file judge.File, traces tracing.Source, subject judge.Subject, v analysis.Verdict, start time.Time) judge.Report {
+	filter := o.traces.filter()
+	if file.Traces != nil {
+		filter.Allow, filter.Deny = append(filter.Allow, file.Traces.Allow...), append(filter.Deny, file.Traces.Deny...)
+	}
+	r := judge.NewReport(ctx, v, traces, subject, start, o.now(), filter)
+	if r.ExplanationError != "" {
+		fmt.Fprintln(o.streams.Err, "traces:", r.ExplanationError)
+	}
+	return r
 }
 
 // sourceConfig says which server to ask: the flag, the file, the fairlead server.
@@ -137,6 +171,13 @@ func runAnalyze(ctx context.Context, o analyzeOptions) error {
 		ctx, cancel = context.WithTimeout(ctx, o.timeout)
 		defer cancel()
 	}
+	traces, err := o.traceSource(file)
+	if err != nil {
+		return err
+	}
+	if o.traces.url == "" && file.Traces != nil {
+		o.traces.url = file.Traces.Link
+	}
 	source := prom.NewSource(client)
 	began := o.now()
 	start, err := o.canaryStart(ctx, source, file.Analysis, subject, began)
@@ -162,8 +203,9 @@ func runAnalyze(ctx context.Context, o analyzeOptions) error {
 		fmt.Fprintln(o.streams.Err, "note:", note)
 	}
 	v := session.Judge().Verdict()
-	o.record(ctx, subject, v, began)
-	if err := o.report(subject, v); err != nil {
+	report := o.explanation(context.WithoutCancel(ctx), file, traces, subject, v, start)
+	o.record(ctx, subject, report, began)
+	if err := o.report(subject, report); err != nil {
 		return err
 	}
 	return exitOf(v.Decision)
@@ -287,24 +329,24 @@ func (o *analyzeOptions) fold(ctx context.Context, s *judge.Session) error {
 }
 
 // record sends the analysis' span; failing to is no reason for another verdict.
-func (o *analyzeOptions) record(ctx context.Context, subject judge.Subject, v analysis.Verdict, began time.Time) {
+func (o *analyzeOptions) record(ctx context.Context, subject judge.Subject, v judge.Report, began time.Time) {
 	ctx = context.WithoutCancel(ctx)
 	e := emit.Open(ctx, emit.Options{Version: version, ServiceName: "fairlead"})
 	judge.Record(e.FromEnvironment(ctx), e.Tracer(), subject, v, began, o.now())
-	e.Measure(judge.Scope, judge.Metrics(subject, v, o.now())...)
+	e.Measure(judge.Scope, judge.Metrics(subject, v.Verdict, o.now())...)
 	if err := e.Close(ctx); err != nil {
 		fmt.Fprintln(o.streams.Err, "telemetry:", err)
 	}
 }
 
 // report writes the verdict to where people and pipelines look.
-func (o *analyzeOptions) report(subject judge.Subject, v analysis.Verdict) error {
+func (o *analyzeOptions) report(subject judge.Subject, v judge.Report) error {
 	if o.junit != "" {
 		f, err := os.Create(o.junit)
 		if err != nil {
 			return fmt.Errorf("--junit: %w", err)
 		}
-		if err := errors.Join(writeJUnit(f, subject, v), f.Close()); err != nil {
+		if err := errors.Join(writeJUnit(f, subject, v.Verdict), f.Close()); err != nil {
 			return fmt.Errorf("--junit: %w", err)
 		}
 	}
@@ -323,5 +365,12 @@ func (o *analyzeOptions) report(subject judge.Subject, v analysis.Verdict) error
 	if done, err := o.output.encode(o.streams.Out, v); done {
 		return err
 	}
-	return writeVerdict(o.streams.Out, subject, v)
+	if err := writeVerdict(o.streams.Out, subject, v.Verdict); err != nil {
+		return err
+	}
+	if v.Explanation != nil {
+		fmt.Fprintln(o.streams.Out)
+		printExplanation(o.streams.Out, *v.Explanation, o.traces.link)
+	}
+	return nil
 }

@@ -66,16 +66,25 @@ func runExplain(ctx context.Context, o explainOptions) error {
 	if done, err := o.output.encode(o.streams.Out, found); done {
 		return err
 	}
-	printReport(o.streams.Out, "Failed traces", "failing", found.Errors, &o.traces)
-	printReport(o.streams.Out, "Slow traces (slower than stable's p99 on the same route)", "slow", found.Slow, &o.traces)
-	for _, sample := range found.Sampled {
-		fmt.Fprintf(o.streams.Out, "Sample: %s.\n", sample)
-	}
+	printExplanation(o.streams.Out, found, o.traces.link)
 	fmt.Fprintf(o.streams.Err, "Asked %s about the last %s.\n", name, short(o.traces.since))
 	return nil
 }
 
-func printReport(w io.Writer, title, what string, r explain.Report, links *traceFlags) {
+// printExplanation draws an explanation for people; link returns where a trace
+// can be looked at, or "".
+func printExplanation(w io.Writer, e tracing.Explanation, link func(string) string) {
+	printReport(w, "Failed traces", "failing", e.Errors, link)
+	printReport(w, "Slow traces (slower than stable's p99 on the same route)", "slow", e.Slow, link)
+	for _, sample := range e.Sampled {
+		fmt.Fprintf(w, "Sample: %s.\n", sample)
+	}
+	for _, note := range e.Notes {
+		fmt.Fprintf(w, "Note: %s.\n", note)
+	}
+}
+
+func printReport(w io.Writer, title, what string, r explain.Report, link func(string) string) {
 	fmt.Fprintf(w, "%s: %d %s of %d of the canary, %d %s of %d of stable\n", title,
 		r.Failing, what, r.Failing+r.Healthy, r.StableFailing, what, r.StableFailing+r.StableHealthy)
 	for i, f := range r.Findings {
@@ -87,15 +96,27 @@ func printReport(w io.Writer, title, what string, r explain.Report, links *trace
 			}
 			fmt.Fprintf(w, "     the same traces: %s\n", strings.Join(same, ", "))
 		}
-		for _, id := range f.Examples {
-			if link := links.link(id); link != "" {
-				id = link
+		printTraces(w, f.Examples, link)
+	}
+	if len(r.Findings) == 0 || len(r.Groups) > 1 {
+		for _, g := range r.Groups {
+			fmt.Fprintf(w, "%5d x %s, %s: %s\n", g.Count, g.Route, g.Span, nameOr(g.Error, "no message"))
+			if len(r.Findings) == 0 {
+				printTraces(w, g.Examples, link)
 			}
-			fmt.Fprintf(w, "     %s\n", id)
 		}
 	}
 	if r.Note != "" {
 		fmt.Fprintf(w, "     %s\n", r.Note)
 	}
 	fmt.Fprintln(w)
+}
+
+func printTraces(w io.Writer, ids []string, link func(string) string) {
+	for _, id := range ids {
+		if url := link(id); url != "" {
+			id = url
+		}
+		fmt.Fprintf(w, "     %s\n", id)
+	}
 }

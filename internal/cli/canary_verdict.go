@@ -85,8 +85,11 @@ func checkRow(c analysis.Check) []string {
 func signedPercent(x float64) string { return fmt.Sprintf("%+.2g %%", 100*x) }
 
 // writeSummary writes a verdict as Markdown, for a pipeline's page.
-func writeSummary(w io.Writer, subject judge.Subject, v analysis.Verdict) error {
+func writeSummary(w io.Writer, subject judge.Subject, v judge.Report) error {
 	fmt.Fprintf(w, "### %s Canary %s: %s (%s)\n\n%s\n\n", decisionMark(v.Decision), markdown(subject.Service), v.Decision, v.Reason, markdown(v.Message))
+	if v.Explanation != nil {
+		fmt.Fprintf(w, "%s\n\n", markdown(v.Explanation.Summary))
+	}
 	fmt.Fprintln(w, "| check | route | state | canary | stable | difference | 95 % interval |\n|---|---|---|--:|--:|--:|--:|")
 	n := 0
 	for _, c := range v.Checks {

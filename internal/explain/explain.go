@@ -66,6 +66,9 @@ type Report struct {
 	StableFailing int       `json:"stableFailing"`
 	StableHealthy int       `json:"stableHealthy"`
 	Findings      []Finding `json:"findings"` // the best first
+	// Groups are the failing traces by where and how they failed, the largest
+	// first; none for slow traces.
+	Groups []Group `json:"groups,omitempty"`
 	// Note says why nothing was named, or what limits the answer.
 	Note string `json:"note,omitempty"`
 }
@@ -82,6 +85,8 @@ const (
 	maxFindings = 5
 	// maxExamples bounds the traces that are linked to a finding.
 	maxExamples = 3
+	// maxSame bounds the attributes that are told beside a finding.
+	maxSame = 10
 	// sameTraces is the Jaccard index from which two findings are one.
 	sameTraces = 0.95
 	// rankAlpha is one side of the 95 % interval by which findings are ranked.
@@ -110,6 +115,9 @@ func Explain(in Input) Report {
 	report := Report{
 		Failing: len(in.Failing), Healthy: len(in.Healthy), StableFailing: len(in.StableFailing), StableHealthy: len(in.StableHealthy),
 		Findings: []Finding{},
+	}
+	if !in.Slow {
+		report.Groups = groups(in.Failing, in.Service)
 	}
 	if len(in.Failing) < MinFailing {
 		report.Note = fmt.Sprintf("%d failing traces: at least %d are needed to compare", len(in.Failing), MinFailing)
@@ -146,7 +154,7 @@ next:
 				continue
 			}
 			for _, a := range f.Attributes {
-				if !slices.Contains(out[i].Attributes, a) && !slices.Contains(out[i].Same, a) {
+				if len(out[i].Same) < maxSame && !slices.Contains(out[i].Attributes, a) && !slices.Contains(out[i].Same, a) {
 					out[i].Same = append(out[i].Same, a)
 				}
 			}
@@ -177,14 +185,77 @@ func sentence(f Finding, in Input) string {
 	if f.Where != nil {
 		text += fmt.Sprintf(", %s of its %s ones", share(f.Where.Other, f.Where.OfOther), healthy)
 	}
-	switch {
-	case f.New == nil:
-	case f.New.Other == 0 && f.New.OfOther >= MinFailing:
-		text += fmt.Sprintf("; not seen among %d %s traces of stable", f.New.OfOther, what)
-	case f.New.OfOther > 0:
-		text += fmt.Sprintf("; %s of stable's %s ones", share(f.New.Other, f.New.OfOther), what)
+	if f.New != nil {
+		text += f.New.onStable(what)
 	}
 	return text
+}
+
+// summaryKeys are what people ask for first, in this order. They are added to a
+// summary where they cover the same traces as the best finding.
+var summaryKeys = []string{"http.route", "exception.type", "k8s.pod.name", "cloud.region"}
+
+// minStableTraces is from how many traces of stable on it is worth telling that
+// none failed.
+const minStableTraces = 100
+
+// maxSummary is how many attributes a summary names.
+const maxSummary = 3
+
+// Summary says the best finding in one sentence, "" when there is none. what
+// are the traces that it is about, others those they are compared with.
+func (r Report) Summary(what, others string) string {
+	if len(r.Findings) == 0 {
+		return ""
+	}
+	f := r.Findings[0]
+	names := slices.Clone(f.Attributes)
+	for _, key := range summaryKeys {
+		for _, a := range f.Same {
+			if a.Key == key && len(names) < maxSummary {
+				names = append(names, a)
+			}
+		}
+	}
+	var texts []string
+	for _, a := range names {
+		texts = append(texts, a.String())
+	}
+	c := f.Where
+	if c == nil {
+		c = f.New
+	}
+	text := fmt.Sprintf("%s of the canary's %s traces have %s", share(c.Failing, c.OfFailing), what, strings.Join(texts, " and "))
+	if f.Where != nil {
+		text += fmt.Sprintf(" (%s of its %s ones)", share(f.Where.Other, f.Where.OfOther), others)
+	}
+	switch {
+	case f.New != nil:
+		text += f.New.onStable(what)
+	case r.StableFailing == 0 && r.StableHealthy >= minStableTraces:
+		text += fmt.Sprintf("; no %s trace of stable was found", what)
+	}
+	if len(r.Groups) > 0 && r.Groups[0].Error != "" && !slices.ContainsFunc(names, func(a Attribute) bool { return a.Key == "exception.type" }) {
+		text += fmt.Sprintf("; most often %s (%s)", r.Groups[0].Error, share(r.Groups[0].Count, r.Failing))
+	}
+	// What is new may be another finding: the exception of a fault that is
+	// everywhere has no place.
+	if i := slices.IndexFunc(r.Findings[1:], func(g Finding) bool { return g.New != nil && f.New == nil }); i >= 0 {
+		g := r.Findings[1+i]
+		text += fmt.Sprintf("; %s has %s%s", share(g.New.Failing, g.New.OfFailing), g.Attributes[0], g.New.onStable(what))
+	}
+	return text
+}
+
+// onStable says how the failing traces of stable compare.
+func (c *Contrast) onStable(what string) string {
+	switch {
+	case c.Other == 0 && c.OfOther >= MinFailing:
+		return fmt.Sprintf("; not seen among %d %s traces of stable", c.OfOther, what)
+	case c.OfOther > 0:
+		return fmt.Sprintf("; %s of stable's %s ones", share(c.Other, c.OfOther), what)
+	}
+	return ""
 }
 
 func share(a, n int) string {

@@ -15,6 +15,7 @@ import (
 
 	"fairlead.dev/fairlead/internal/analysis"
 	"fairlead.dev/fairlead/internal/prom"
+	"fairlead.dev/fairlead/internal/tracing"
 )
 
 // File is what `canary analyze -f` and `canary replay --config` read: the
@@ -27,7 +28,9 @@ type File struct {
 	Match    Matches         `json:"match,omitzero"`
 	Analysis analysis.Config `json:"analysis"`
 	Source   FileSource      `json:"source,omitzero"`
-	Steps    []FileStep      `json:"steps,omitempty"`
+	// Traces says where the canary's traces are: a rollback is explained by them.
+	Traces *tracing.Config `json:"traces,omitempty"`
+	Steps  []FileStep      `json:"steps,omitempty"`
 	// Deadline of the rollout, and what happens then: rollback or hold.
 	Deadline       analysis.Duration `json:"deadline,omitempty"`
 	OnInconclusive string            `json:"onInconclusive,omitempty"`
@@ -96,7 +99,7 @@ func ReadFile(path string) (File, error) {
 }
 
 // elsewhere are the parts of a CanaryRelease that say nothing about judging.
-var elsewhere = []string{"stable", "canary", "traffic", "traces", "promotion", "webhooks", "windows", "helm", "pause"}
+var elsewhere = []string{"stable", "canary", "traffic", "promotion", "webhooks", "windows", "helm", "pause"}
 
 // DecodeFile reads YAML or JSON over the defaults, strictly.
 func DecodeFile(text []byte) (File, error) {
@@ -207,7 +210,7 @@ func fileError(err error) error {
 		return fmt.Errorf("%s = %s: want %s", typ.Field, typ.Value, typ.Type)
 	}
 	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
-		return fmt.Errorf("%s: no such setting; there are service, versions, match, analysis, source, steps, deadline and onInconclusive", strings.Trim(name, `"`))
+		return fmt.Errorf("%s: no such setting; there are service, versions, match, analysis, source, traces, steps, deadline and onInconclusive", strings.Trim(name, `"`))
 	}
 	return err
 }
@@ -219,6 +222,11 @@ func (f *File) Validate() error {
 	}
 	if f.Source.Prometheus != nil {
 		if err := f.Source.Prometheus.Validate(); err != nil {
+			return err
+		}
+	}
+	if f.Traces != nil {
+		if err := f.Traces.Validate(); err != nil {
 			return err
 		}
 	}

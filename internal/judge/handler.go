@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"fairlead.dev/fairlead/internal/analysis"
+	"fairlead.dev/fairlead/internal/explain"
+	"fairlead.dev/fairlead/internal/tracing"
 )
 
 // Prefix is where the handler's paths begin.
@@ -23,6 +25,8 @@ const Prefix = "/api/v1/judge"
 type Options struct {
 	// Source answers for every service; requests cannot name another.
 	Source analysis.Source
+	// Traces explain rollbacks; nil for none.
+	Traces tracing.Source
 	// Now is the clock, time.Now by default.
 	Now func() time.Time
 	// Delay is how long after an interval's end its samples are asked for;
@@ -52,6 +56,7 @@ type held struct {
 	step    analysis.StepContext
 	seen    time.Time // the canary's newest interval
 	missing bool      // there was no canary when the session began
+	why     *Report   // the rollback, explained once
 	used    time.Time
 }
 
@@ -93,7 +98,7 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request) {
 // {$.decision}. Whatever the decision, the status is 200; that nothing could be
 // asked is 502, which Argo counts as an error and not as a failure.
 func (h *Handler) answer(w http.ResponseWriter, r *http.Request, q Request, err error) {
-	var v analysis.Verdict
+	var v Report
 	if err == nil {
 		v, err = h.Judge(r.Context(), q)
 	}
@@ -154,7 +159,7 @@ func (h *Handler) flagger(w http.ResponseWriter, r *http.Request) {
 		if q.Weight == 0 {
 			q.Weight = p.CanaryWeight
 		}
-		var v analysis.Verdict
+		var v Report
 		if v, err = h.Judge(r.Context(), q); err == nil {
 			status := http.StatusOK
 			if !good(v.Decision) {
@@ -163,43 +168,47 @@ func (h *Handler) flagger(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 			w.WriteHeader(status)
 			fmt.Fprintf(w, "%s (%s): %s\n", v.Decision, v.Reason, v.Message)
+			if v.Explanation != nil {
+				fmt.Fprintln(w, v.Explanation.Summary)
+			}
 			return
 		}
 	}
 	writeError(w, err)
 }
 
-// Judge folds what is new of the canary that the request names.
-func (h *Handler) Judge(ctx context.Context, q Request) (analysis.Verdict, error) {
+// Judge folds what is new of the canary that the request names. A rollback comes
+// with what the failed traces have in common.
+func (h *Handler) Judge(ctx context.Context, q Request) (Report, error) {
 	subject := Subject{Service: q.Service, CanaryVersion: q.Versions.Canary, StableVersion: q.Versions.Stable, Canary: q.Match.Canary, Stable: q.Match.Stable}
 	if _, err := subject.Tracks(); err != nil {
-		return analysis.Verdict{}, requestError{err}
+		return Report{}, requestError{err}
 	}
 	switch {
 	case !(q.Weight >= 0 && q.Weight <= 100):
-		return analysis.Verdict{}, requestError{fmt.Errorf("weight = %g: want 0 (unknown) to 100 percent", q.Weight)}
+		return Report{}, requestError{fmt.Errorf("weight = %g: want 0 (unknown) to 100 percent", q.Weight)}
 	case q.Gate < 0:
-		return analysis.Verdict{}, requestError{fmt.Errorf("gate = %s: want more than 0s", q.Gate)}
+		return Report{}, requestError{fmt.Errorf("gate = %s: want more than 0s", q.Gate)}
 	}
 	config, err := decodeAnalysis(q.Analysis)
 	if err != nil {
-		return analysis.Verdict{}, requestError{err}
+		return Report{}, requestError{err}
 	}
 	now := h.o.Now()
 	if q.Start.After(now) {
-		return analysis.Verdict{}, requestError{fmt.Errorf("start = %s: is in the future", q.Start.Format(time.RFC3339))}
+		return Report{}, requestError{fmt.Errorf("start = %s: is in the future", q.Start.Format(time.RFC3339))}
 	}
 	if q.Gate == 0 {
 		q.Gate = analysis.Duration(config.MinAnalysisMinutes * float64(time.Minute))
 	}
 	kept, err := h.hold(q, config, subject)
 	if err != nil {
-		return analysis.Verdict{}, err
+		return Report{}, err
 	}
 	defer kept.mu.Unlock()
 	if kept.session == nil {
 		if err := h.open(ctx, kept, q.Start, config, subject); err != nil {
-			return analysis.Verdict{}, err
+			return Report{}, err
 		}
 	}
 	again, err := kept.look(ctx, q, now.Add(-h.o.Delay))
@@ -209,13 +218,23 @@ func (h *Handler) Judge(ctx context.Context, q Request) (analysis.Verdict, error
 		}
 	}
 	if err != nil {
-		return analysis.Verdict{}, err
+		return Report{}, err
 	}
 	v := kept.session.Judge().Verdict()
+	from := kept.session.start
 	if kept.missing {
 		kept.session = nil // the canary may come any time, and begins then
 	}
-	return v, nil
+	if v.Decision != analysis.Rollback {
+		return Report{Verdict: v}, nil
+	}
+	if kept.why == nil || kept.why.ExplanationError != "" {
+		report := NewReport(ctx, v, h.o.Traces, subject, from, now, explain.Filter{})
+		kept.why = &report
+	}
+	report := *kept.why
+	report.Verdict = v
+	return report, nil
 }
 
 // hold returns the place of the request's session, locked.
@@ -261,7 +280,7 @@ func (h *Handler) open(ctx context.Context, one *held, start time.Time, config a
 	if err != nil {
 		return err
 	}
-	one.session, one.step, one.seen, one.missing = session, analysis.StepContext{}, time.Time{}, !found
+	one.session, one.step, one.seen, one.missing, one.why = session, analysis.StepContext{}, time.Time{}, !found, nil
 	return nil
 }
 

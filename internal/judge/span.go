@@ -8,15 +8,33 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"fairlead.dev/fairlead/internal/analysis"
+	"fairlead.dev/fairlead/internal/tracing"
 )
 
 // SpanName is the name of the span of an analysis.
 const SpanName = "canary.analysis"
 
+// TraceLinks are links of a span to the traces that explain it.
+func TraceLinks(samples []tracing.Sample) []trace.Link {
+	var links []trace.Link
+	for _, s := range samples {
+		traceID, err1 := trace.TraceIDFromHex(s.TraceID)
+		spanID, err2 := trace.SpanIDFromHex(s.SpanID)
+		if err1 != nil || err2 != nil {
+			continue
+		}
+		c := trace.SpanContextConfig{TraceID: traceID, SpanID: spanID, TraceFlags: trace.FlagsSampled, Remote: true}
+		links = append(links, trace.Link{SpanContext: trace.NewSpanContext(c), Attributes: []attribute.KeyValue{
+			attribute.String("http.route", s.Route), attribute.String("canary.failure.message", s.Message),
+		}})
+	}
+	return links
+}
+
 // Record writes the span of an analysis that ran from start to now: the
 // attributes that the specification names, and an event per check. What there
 // is no data for is left out: never 0.
-func Record(ctx context.Context, tracer trace.Tracer, subject Subject, v analysis.Verdict, start, now time.Time) {
+func Record(ctx context.Context, tracer trace.Tracer, subject Subject, v Report, start, now time.Time) {
 	attrs := []attribute.KeyValue{
 		attribute.String("canary.service", subject.Service),
 		attribute.String("canary.version", subject.CanaryVersion),
@@ -43,7 +61,12 @@ func Record(ctx context.Context, tracer trace.Tracer, subject Subject, v analysi
 	if len(v.Attributed) > 0 {
 		attrs = append(attrs, attribute.StringSlice("canary.attributed", v.Attributed))
 	}
-	_, span := tracer.Start(ctx, SpanName, trace.WithTimestamp(start), trace.WithAttributes(attrs...))
+	var links []trace.Link
+	if v.Explanation != nil {
+		attrs = append(attrs, attribute.String("canary.explanation", v.Explanation.Summary))
+		links = TraceLinks(v.Explanation.Traces)
+	}
+	_, span := tracer.Start(ctx, SpanName, trace.WithTimestamp(start), trace.WithAttributes(attrs...), trace.WithLinks(links...))
 	for i, c := range v.Checks {
 		if i == maxEvents {
 			break // sorted: what failed is first

@@ -11,6 +11,7 @@ import (
 
 	"fairlead.dev/fairlead/internal/analysis"
 	"fairlead.dev/fairlead/internal/judge"
+	"fairlead.dev/fairlead/internal/tracing"
 )
 
 // The attributes' names are an interface: dashboards are built on them.
@@ -26,9 +27,9 @@ func TestRecord(t *testing.T) {
 		Checks: []analysis.Check{{Metric: "error_rate", Route: "/a", State: analysis.CheckFailed}, {Metric: "p99_latency"}},
 	}
 	subject := judge.Subject{Service: "shop", CanaryVersion: "2", StableVersion: "1"}
-	judge.Record(context.Background(), provider.Tracer("t"), subject, verdict, began, began.Add(time.Second))
+	judge.Record(context.Background(), provider.Tracer("t"), subject, judge.Report{Verdict: verdict}, began, began.Add(time.Second))
 	verdict.Results = analysis.Results{}
-	judge.Record(context.Background(), provider.Tracer("t"), subject, verdict, began, began.Add(time.Second))
+	judge.Record(context.Background(), provider.Tracer("t"), subject, judge.Report{Verdict: verdict}, began, began.Add(time.Second))
 	got := spans.GetSpans()
 	if len(got) != 2 || got[0].Name != "canary.analysis" || len(got[0].Events) != 2 {
 		t.Fatalf("spans %+v, want two canary.analysis with an event per check", got)
@@ -55,5 +56,20 @@ func TestRecord(t *testing.T) {
 	gauges := judge.Metrics(subject, verdict, began)
 	if len(gauges) != 2 {
 		t.Errorf("%d gauges without data, want the decision and the duration", len(gauges))
+	}
+}
+
+// The span of a rollback leads to the traces that explain it.
+func TestRecordLinksTheFailedTraces(t *testing.T) {
+	spans := tracetest.NewInMemoryExporter()
+	provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans))
+	report := judge.Report{Verdict: analysis.Verdict{Decision: analysis.Rollback}, Explanation: &tracing.Explanation{
+		Summary: "20 of 30 have http.route=/pay",
+		Traces:  []tracing.Sample{{TraceID: "0af7651916cd43dd8448eb211c80319c", SpanID: "b7ad6b7169203331", Route: "/pay"}, {TraceID: "no id"}},
+	}}
+	judge.Record(context.Background(), provider.Tracer("t"), judge.Subject{Service: "shop"}, report, began, began.Add(time.Second))
+	links := spans.GetSpans()[0].Links
+	if len(links) != 1 || links[0].SpanContext.TraceID().String() != "0af7651916cd43dd8448eb211c80319c" || links[0].SpanContext.SpanID().String() != "b7ad6b7169203331" {
+		t.Errorf("links %+v, want the one trace with an id", links)
 	}
 }

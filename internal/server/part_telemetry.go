@@ -22,13 +22,14 @@ func (s *Server) openTelemetry(context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.tempo = tempoapi.New(store, tempoapi.Options{Version: s.opts.Version, Log: logger})
 	s.add(Part{
 		Name:   "telemetry",
 		Traces: store.ConsumeTraces,
 		Logs:   store.ConsumeLogs,
 		Routes: []Route{{
 			Pattern: "/tempo/", Strip: "/tempo",
-			Handler: tempoapi.New(store, tempoapi.Options{Version: s.opts.Version, Log: logger}),
+			Handler: s.tempo,
 		}, {
 			Pattern: "/loki/", Strip: "/loki",
 			Handler: lokiapi.New(store, lokiapi.Options{Version: s.opts.Version, Log: logger}),

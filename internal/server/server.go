@@ -47,6 +47,7 @@ type Server struct {
 	metricsStore *metrics.Store
 	operations   *operations.Store
 	rollouts     *rollouts.Store
+	tempo        http.Handler // the telemetry part's trace API, without its prefix
 	receiver     *otlp.Receiver
 	http         *http.Server
 	httpAddr     string

@@ -67,7 +67,7 @@ func texts(m pcommon.Map) map[string]string {
 func matches(t explain.Trace, q Query) bool {
 	found, failed, slow := false, false, q.MinDuration == 0
 	for _, s := range t.Spans {
-		if s.Service != q.Service || !is(s, "service.version", q.Version) || !isTrack(s, q.Track, q.Version) {
+		if s.Service != q.Service || !is(s, "service.version", q.Version) || !isTrack(s, q.Track, q.Version) || !isAll(s, q.Match) {
 			continue
 		}
 		found = true
@@ -82,6 +82,52 @@ func matches(t explain.Trace, q Query) bool {
 
 func is(s explain.Span, key, want string) bool {
 	return want == "" || s.Attributes[key] == want || s.Resource[key] == want
+}
+
+// isAll checks the equalities of a query, whose names may be those of labels.
+func isAll(s explain.Span, match map[string]string) bool {
+	for label, want := range match {
+		if !has(s.Attributes, label, want) && !has(s.Resource, label, want) {
+			return false
+		}
+	}
+	return true
+}
+
+func has(attributes map[string]string, label, want string) bool {
+	if v, ok := attributes[label]; ok {
+		return v == want
+	}
+	for k, v := range attributes {
+		if v == want && labelName(k) == label {
+			return true
+		}
+	}
+	return false
+}
+
+// labelName is the metric label that an attribute becomes.
+func labelName(attribute string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '_'
+	}, attribute)
+}
+
+// attributeName is the attribute that a label was, for those of the semantic
+// conventions whose parts are words without underscores.
+func attributeName(label string) (string, bool) {
+	if strings.Contains(label, ".") {
+		return label, !strings.ContainsAny(label, " \"{}=")
+	}
+	for _, namespace := range []string{"k8s_", "service_", "deployment_", "cloud_", "host_"} {
+		if strings.HasPrefix(label, namespace) {
+			return strings.ReplaceAll(label, "_", "."), true
+		}
+	}
+	return "", false
 }
 
 // isTrack takes spans without a track for the one asked for when the version

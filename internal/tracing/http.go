@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 )
 
@@ -37,8 +38,16 @@ func (e endpoint) get(ctx context.Context, path string, query url.Values, accept
 	for k, v := range e.options.Headers {
 		req.Header.Set(k, v)
 	}
-	if e.options.Token != "" {
-		req.Header.Set("Authorization", "Bearer "+e.options.Token)
+	token := e.options.Token
+	if e.options.TokenFile != "" {
+		text, err := os.ReadFile(e.options.TokenFile)
+		if err != nil {
+			return nil, fmt.Errorf("read the token for %s: %w", e.name, err)
+		}
+		token = strings.TrimSpace(string(text))
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	resp, err := e.client.Do(req)
 	if err != nil {

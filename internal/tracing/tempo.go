@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -35,6 +37,12 @@ func traceQL(q Query) string {
 	} else if q.Track != "" {
 		// With a version, spans without a track match as well: see isTrack.
 		conditions = append(conditions, ".deployment.track = "+strconv.Quote(q.Track))
+	}
+	for _, label := range slices.Sorted(maps.Keys(q.Match)) {
+		// What is not sent is checked all the same.
+		if name, ok := attributeName(label); ok {
+			conditions = append(conditions, "."+name+" = "+strconv.Quote(q.Match[label]))
+		}
 	}
 	if q.Status == StatusError {
 		conditions = append(conditions, "status = error")

@@ -29,7 +29,10 @@ type Query struct {
 	Version string // service.version; "" = any
 	// Track is deployment.track; "" = any. Spans that carry no track at all
 	// match too where their version does.
-	Track  string
+	Track string
+	// Match are equalities on other attributes of the span or its resource, by
+	// the attribute's name or that of its metric label.
+	Match  map[string]string
 	Status Status
 	// MinDuration selects spans of the service that took at least so long; 0 = any.
 	MinDuration time.Duration
@@ -78,9 +81,11 @@ var ErrNotFound = errors.New("trace not found")
 
 // Options are the optional parts of a client of a backend.
 type Options struct {
-	Token   string            // bearer token
-	Headers map[string]string // sent with each request, X-Scope-OrgID for one
-	HTTP    *http.Client      // default: a client with a timeout of 30 s
+	Token string // bearer token
+	// TokenFile holds the token; it is read for every request.
+	TokenFile string
+	Headers   map[string]string // sent with each request, X-Scope-OrgID for one
+	HTTP      *http.Client      // default: a client with a timeout of 30 s
 }
 
 func (o Options) client() *http.Client {
