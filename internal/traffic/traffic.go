@@ -138,6 +138,14 @@ func New(c client.Client, t Target) (Router, error) {
 	switch t.Kind {
 	case KindHTTPRoute, KindGRPCRoute:
 		return &weighted{client: c, target: t, layout: gatewayLayout{}}, nil
+	case KindVirtualService:
+		return &weighted{client: c, target: t, layout: istioLayout{}}, nil
+	case KindTraefikService:
+		return &weighted{client: c, target: t, layout: traefikLayout{}}, nil
+	case KindIngress:
+		return &nginxIngress{client: c, target: t}, nil
+	case KindReplicas:
+		return &replicas{client: c, target: t}, nil
 	default:
 		return nil, fmt.Errorf("traffic: kind %q: want one of %s, %s, %s, %s, %s, %s", t.Kind,
 			KindHTTPRoute, KindGRPCRoute, KindVirtualService, KindIngress, KindTraefikService, KindReplicas)
@@ -148,6 +156,8 @@ func (t Target) validate() error {
 	switch {
 	case t.Namespace == "":
 		return fmt.Errorf("traffic: namespace is missing")
+	case t.Kind == KindReplicas && (t.StableWorkload.Name == "" || t.CanaryWorkload.Name == "" || t.StableWorkload == t.CanaryWorkload):
+		return fmt.Errorf("traffic: replicas: stable workload %q and canary workload %q: want two", t.StableWorkload.Name, t.CanaryWorkload.Name)
 	case t.Kind == KindReplicas:
 		return nil
 	case t.Name == "":
