@@ -51,6 +51,10 @@ const MaxReasserts = 5
 // lost event delays a rollout by this, and is never more than that.
 const recheck = 30 * time.Second
 
+// settle is how long a rollback keeps the canary's pods for a data plane that
+// has not yet said that it took the weight 0.
+const settle = time.Minute
+
 // Decide returns the next action. It never returns an action that raises the
 // canary's weight other than to that of the current step, none that raises it
 // beyond what the canary has pods for, and once a rollback has begun none but
@@ -77,6 +81,8 @@ func Decide(p Plan, s State, o Observation) Action {
 	}
 }
 
+func (o Observation) writable() bool { return o.RouteOK || o.RouteWritable }
+
 type decider struct {
 	plan  Plan
 	state State
@@ -101,7 +107,7 @@ func (d *decider) enter(phase Phase) {
 }
 
 func (d *decider) delete() Action {
-	if d.seen.RouteOK && d.seen.Weight != 0 {
+	if d.seen.writable() && d.seen.Weight != 0 {
 		a := d.act(ActSetWeight, ReasonDeleted, "giving all traffic back to stable before the resource goes")
 		return a
 	}
@@ -323,7 +329,7 @@ func (d *decider) giveBack() Action {
 func (d *decider) beginRollback(reason Reason, message string) Action {
 	d.enter(PhaseRollingBack)
 	d.state.Reason, d.state.Message = reason, message
-	if d.seen.RouteOK && d.seen.Weight != 0 {
+	if d.seen.writable() && d.seen.Weight != 0 {
 		return d.act(ActSetWeight, reason, "%s", message)
 	}
 	return d.act(ActNext, reason, "%s", message)
@@ -335,7 +341,7 @@ func (d *decider) rollBack() Action {
 	o := d.seen
 	superseded := d.state.Reason == ReasonSuperseded
 	switch {
-	case !o.RouteOK && o.Weight != 0:
+	case !o.writable() && o.Weight != 0:
 		return d.wait(ReasonRouteUnavailable, "%s", o.RouteProblem)
 	case o.Weight != 0:
 		return d.act(ActSetWeight, d.state.Reason, "%s", d.state.Message)
@@ -344,6 +350,9 @@ func (d *decider) rollBack() Action {
 		// No template: the old version may come back, and is then as new as any.
 		d.state = State{Attempt: d.state.Attempt}
 		return d.act(ActNext, ReasonSuperseded, "starting over with the new version")
+	case o.Canary.Exists && o.Canary.Desired > 0 && o.RouteWritable && !o.RouteOK && o.Now.Sub(d.state.PhaseStarted) < settle:
+		// The data plane may still send the canary what it sent before.
+		return d.wait(ReasonRouteUnavailable, "%s", o.RouteProblem)
 	case o.Canary.Exists && o.Canary.Desired > 0:
 		return d.act(ActScaleCanary, d.state.Reason, "taking the canary down")
 	case o.Webhooks[StageAfterRollback] == AnswerNone:

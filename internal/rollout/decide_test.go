@@ -61,6 +61,17 @@ func TestDecide(t *testing.T) {
 			o.Weight, s.Reasserts, s.Contested, o.Verdict = 80, MaxReasserts, true, DecisionRollback
 		}, ActSetWeight, ReasonAnalysis, 0, PhaseRollingBack},
 		{"a route that is gone", func(_ *Plan, _ *State, o *Observation) { o.RouteOK, o.RouteProblem = false, "HTTPRoute shop is gone" }, ActWait, ReasonRouteUnavailable, 0, PhaseProgressing},
+		{"a weight that the data plane has yet to take does not keep a bad canary", func(_ *Plan, _ *State, o *Observation) {
+			o.RouteOK, o.RouteWritable, o.RouteProblem, o.Verdict = false, true, "seen generation 3 of 4", DecisionRollback
+		}, ActSetWeight, ReasonAnalysis, 0, PhaseRollingBack},
+		{"its pods stay until the data plane has taken the weight 0", func(_ *Plan, s *State, o *Observation) {
+			s.Phase, s.PhaseStarted = PhaseRollingBack, o.Now.Add(-5*time.Second)
+			o.RouteOK, o.RouteWritable, o.RouteProblem, o.Weight = false, true, "seen generation 4 of 5", 0
+		}, ActWait, ReasonRouteUnavailable, 0, PhaseRollingBack},
+		{"but not for ever", func(_ *Plan, s *State, o *Observation) {
+			s.Phase, s.PhaseStarted = PhaseRollingBack, o.Now.Add(-settle)
+			o.RouteOK, o.RouteWritable, o.Weight = false, true, 0
+		}, ActScaleCanary, "", 0, PhaseRollingBack},
 		{"approval", func(p *Plan, _ *State, o *Observation) {
 			p.Steps = DefaultSteps()
 			p.Steps[0].Approval = true
@@ -256,6 +267,7 @@ func (w *world) disturb() {
 		w.o.Weight = w.rng.IntN(101) // somebody edits the route
 	case 1:
 		w.o.RouteOK, w.o.RouteProblem = !w.o.RouteOK, "gone"
+		w.o.RouteWritable = w.o.RouteOK || w.rng.IntN(2) == 0 // or not accepted yet
 	case 2:
 		w.o.Canary.Ready = 0 // a node goes
 	case 3:

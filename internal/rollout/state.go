@@ -140,9 +140,12 @@ type Observation struct {
 
 	// RouteOK is false when the route is gone, lacks the backends or is not
 	// accepted at its current generation; RouteProblem says which.
-	RouteOK      bool
-	RouteProblem string
-	Weight       int // percent that the route gives the canary now
+	RouteOK bool
+	// RouteWritable is set when the route exists and has both backends, accepted
+	// or not: taking the canary's traffic away needs no more.
+	RouteWritable bool
+	RouteProblem  string
+	Weight        int // percent that the route gives the canary now
 
 	// Verdict is the analysis of the current step. Error says that it could not
 	// be asked; it is then no verdict.
