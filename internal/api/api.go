@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -30,34 +31,47 @@ type Stores struct {
 	Rollouts   *rollouts.Store
 }
 
+// Handler answers the API's requests.
+type Handler struct {
+	mux      *http.ServeMux
+	patterns []string
+}
+
 // New returns the handler of the API.
-func New(s Stores) (http.Handler, error) {
+func New(s Stores) (*Handler, error) {
 	description, err := yaml.YAMLToJSON(openAPI)
 	if err != nil {
 		return nil, fmt.Errorf("read openapi.yaml: %w", err)
 	}
 	a := api{store: s.Operations, rolloutStore: s.Rollouts}
-	mux := http.NewServeMux()
-	for pattern, h := range map[string]handler{
-		"GET /api/v1/releases":                    a.releases,
-		"GET /api/v1/releases/{namespace}/{name}": a.release,
-		"GET /api/v1/operations":                  a.operations,
-		"GET /api/v1/operations/{id...}":          a.operation,
-		"GET /api/v1/snapshots/{id...}":           a.snapshot,
-		"GET /api/v1/rollouts":                    a.rollouts,
-		"GET /api/v1/rollouts/{id...}":            a.rollout,
+	h := &Handler{mux: http.NewServeMux()}
+	for pattern, answer := range map[string]http.Handler{
+		"GET /api/v1/releases":                    handler(a.releases),
+		"GET /api/v1/releases/{namespace}/{name}": handler(a.release),
+		"GET /api/v1/operations":                  handler(a.operations),
+		"GET /api/v1/operations/{id...}":          handler(a.operation),
+		"GET /api/v1/snapshots/{id...}":           handler(a.snapshot),
+		"GET /api/v1/rollouts":                    handler(a.rollouts),
+		"GET /api/v1/rollouts/{id...}":            handler(a.rollout),
+		"GET /api/v1/openapi.json": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = w.Write(description)
+		}),
 	} {
-		mux.Handle(pattern, h)
+		h.mux.Handle(pattern, answer)
+		h.patterns = append(h.patterns, pattern)
 	}
-	mux.HandleFunc("GET /api/v1/openapi.json", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(description)
-	})
-	mux.HandleFunc(Prefix, func(w http.ResponseWriter, r *http.Request) {
+	h.mux.HandleFunc(Prefix, func(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusNotFound, fmt.Sprintf("no such resource: %s %s; %sopenapi.json lists what there is", r.Method, r.URL.Path, Prefix))
 	})
-	return mux, nil
+	return h, nil
 }
+
+// ServeHTTP answers one request.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.ServeHTTP(w, r) }
+
+// Patterns are the routes that the handler answers, as [http.ServeMux] has them.
+func (h *Handler) Patterns() []string { return slices.Clone(h.patterns) }
 
 type api struct {
 	store        *operations.Store
@@ -108,7 +122,7 @@ func (a api) releases(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := ReleaseList{Releases: make([]Release, 0, len(found))}
+	out := ReleaseList{Source: SourceServer, Releases: make([]Release, 0, len(found))}
 	for _, one := range found {
 		out.Releases = append(out.Releases, releaseJSON(one))
 	}
@@ -139,7 +153,7 @@ func (a api) release(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ReleaseDetail{Release: releaseJSON(one), Operations: operationsJSON(ops)}, nil
+	return ReleaseDetail{Source: SourceServer, Release: releaseJSON(one), Operations: operationsJSON(ops)}, nil
 }
 
 // onlyCluster returns the cluster of a release that stands in one cluster only.

@@ -156,13 +156,11 @@ func TestDescriptionMatchesTypes(t *testing.T) {
 // jsonFields are the names of a struct's fields in JSON, those of embedded
 // structs too.
 func jsonFields(typ reflect.Type) (fields []string) {
-	for f := range typ.Fields() {
-		if f.Anonymous {
-			fields = append(fields, jsonFields(f.Type)...)
-			continue
+	for _, f := range reflect.VisibleFields(typ) {
+		if !f.Anonymous {
+			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			fields = append(fields, name)
 		}
-		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		fields = append(fields, name)
 	}
 	return fields
 }

@@ -28,21 +28,35 @@ type Release struct {
 	LastDurationSeconds float64    `json:"lastDurationSeconds,omitempty"`
 	ConsecutiveFailures int        `json:"consecutiveFailures"`
 	PendingSince        *time.Time `json:"pendingSince,omitempty"`
-	Deploys             int64      `json:"deploys"`
-	FailedDeploys       int64      `json:"failedDeploys"`
-	Rollbacks           int64      `json:"rollbacks"`
-	FailedRollbacks     int64      `json:"failedRollbacks"`
-	LastOperation       *Operation `json:"lastOperation,omitempty"`
+	*Counts
+	LastOperation *Operation `json:"lastOperation,omitempty"`
 }
+
+// Counts are a release's counters since the server has known it. What is read
+// from the cluster itself has none: Helm keeps the newest revisions only.
+type Counts struct {
+	Deploys         int64 `json:"deploys"`
+	FailedDeploys   int64 `json:"failedDeploys"`
+	Rollbacks       int64 `json:"rollbacks"`
+	FailedRollbacks int64 `json:"failedRollbacks"`
+}
+
+// The sources of what is said about releases.
+const (
+	SourceServer  = "server"  // the server's record of operations
+	SourceCluster = "cluster" // Helm's own records in the cluster
+)
 
 // ReleaseList is a page of releases; Next is the value of `after` for the next page.
 type ReleaseList struct {
+	Source   string    `json:"source"`
 	Releases []Release `json:"releases"`
 	Next     string    `json:"next,omitempty"`
 }
 
 // ReleaseDetail is a release and its newest operations.
 type ReleaseDetail struct {
+	Source string `json:"source"`
 	Release
 	Operations []Operation `json:"operations"`
 }
@@ -93,6 +107,16 @@ type Snapshot struct {
 	Text        string          `json:"text,omitempty"`
 }
 
+// FromOperations describes a release by its operations, newest first, of which
+// there must be one. It has no counters.
+func FromOperations(ops []release.Operation) ReleaseDetail {
+	r := operations.Summarise(ops)
+	r.Cluster, r.Namespace, r.Name = ops[0].Cluster, ops[0].Namespace, ops[0].Release
+	d := ReleaseDetail{Release: releaseJSON(r), Operations: operationsJSON(ops)}
+	d.Counts = nil
+	return d
+}
+
 func releaseJSON(r operations.Release) Release {
 	last := operationJSON(r.Last)
 	return Release{
@@ -100,7 +124,7 @@ func releaseJSON(r operations.Release) Release {
 		Chart: r.ChartName, ChartVersion: r.ChartVersion, AppVersion: r.AppVersion,
 		LastDeploy: instant(r.LastDeploy), LastDurationSeconds: r.LastDuration.Seconds(),
 		ConsecutiveFailures: r.ConsecutiveFailures, PendingSince: instant(r.PendingSince),
-		Deploys: r.Deploys, FailedDeploys: r.FailedDeploys, Rollbacks: r.Rollbacks, FailedRollbacks: r.FailedRollbacks,
+		Counts:        &Counts{Deploys: r.Deploys, FailedDeploys: r.FailedDeploys, Rollbacks: r.Rollbacks, FailedRollbacks: r.FailedRollbacks},
 		LastOperation: &last,
 	}
 }

@@ -20,6 +20,7 @@ import (
 type releaseOptions struct {
 	streams   Streams
 	server    serverFlags
+	direct    directFlags
 	output    outputFlag
 	cluster   string
 	namespace string
@@ -34,7 +35,13 @@ func newReleaseCommand(s Streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "release NAME",
 		Short: "Show the history of one release, and why a revision failed",
+		Long: `Show the operations of one release, newest first, and why one of them failed.
+
+The record is the server's. With --direct, or when no server was named and none
+listens on this machine, it is read from Helm's own records in the cluster: the
+revisions that Helm keeps, and Helm's word for a failure as its cause.`,
 		Example: `  fairlead release checkout -n shop
+  fairlead release checkout -n shop --direct
   fairlead release checkout -n shop --why
   fairlead release checkout -n shop --revision 7 --why -o json`,
 		Args: cobra.ExactArgs(1),
@@ -49,6 +56,7 @@ func newReleaseCommand(s Streams) *cobra.Command {
 		},
 	}
 	o.server.bind(cmd)
+	o.direct.bind(cmd)
 	o.output.bind(cmd, "table", "json", "yaml")
 	cmd.Flags().StringVar(&o.cluster, "cluster", "", "k8s.cluster.name; needed where the release stands in several")
 	cmd.Flags().StringVarP(&o.namespace, "namespace", "n", "default", "namespace of the release")
@@ -59,10 +67,13 @@ func newReleaseCommand(s Streams) *cobra.Command {
 }
 
 func runRelease(ctx context.Context, o releaseOptions, name string) error {
-	detail, err := o.server.client().Release(ctx, o.namespace, name,
-		url.Values{"cluster": {o.cluster}, "limit": {strconv.Itoa(o.limit)}})
+	detail, err := fromServerOrCluster(o.streams, o.server, o.direct,
+		func() (api.ReleaseDetail, error) {
+			return o.server.client().Release(ctx, o.namespace, name, url.Values{"cluster": {o.cluster}, "limit": {strconv.Itoa(o.limit)}})
+		},
+		func() (api.ReleaseDetail, error) { return clusterRelease(ctx, o, name) })
 	if err != nil {
-		return noServerHint(err)
+		return err
 	}
 	if o.revision > 0 {
 		detail.Operations = ofRevision(detail.Operations, o.revision)
@@ -97,7 +108,11 @@ func printRelease(w io.Writer, d api.ReleaseDetail, now time.Time) error {
 	if r.Cluster != "" {
 		fmt.Fprintf(w, ", cluster %s", r.Cluster)
 	}
-	fmt.Fprintf(w, "\n%d deploys (%d failed), %d rollbacks, %d failed in a row\n\n", r.Deploys, r.FailedDeploys, r.Rollbacks, r.ConsecutiveFailures)
+	fmt.Fprintln(w)
+	if r.Counts != nil {
+		fmt.Fprintf(w, "%d deploys (%d failed), %d rollbacks, ", r.Deploys, r.FailedDeploys, r.Rollbacks)
+	}
+	fmt.Fprintf(w, "%d failed in a row\n\n", r.ConsecutiveFailures)
 	rows := [][]string{{"REVISION", "OPERATION", "STATE", "STARTED", "TOOK", "TRACE", "CAUSE"}}
 	for _, op := range d.Operations {
 		rows = append(rows, []string{number(int64(op.Revision)), operationName(op), op.State, ago(now, op.Start), took(op.DurationSeconds), op.TraceID, op.Cause})
@@ -134,14 +149,16 @@ func runWhy(ctx context.Context, o releaseOptions, d api.ReleaseDetail) error {
 		fmt.Fprintf(o.streams.Err, "None of the %d operations shown failed.\n", len(d.Operations))
 		return nil
 	}
-	snap, err := o.server.client().Snapshot(ctx, report.Operation.ID)
-	var missing *api.StatusError
-	switch {
-	case err == nil:
-		report.Snapshot = &snap
-	case errors.As(err, &missing) && missing.Status == 404:
-	default:
-		return err
+	if d.Source == api.SourceServer {
+		snap, err := o.server.client().Snapshot(ctx, report.Operation.ID)
+		var missing *api.StatusError
+		switch {
+		case err == nil:
+			report.Snapshot = &snap
+		case errors.As(err, &missing) && missing.Status == 404:
+		default:
+			return err
+		}
 	}
 	if done, err := o.output.encode(o.streams.Out, report); done {
 		return err

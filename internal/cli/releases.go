@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/url"
 	"strconv"
@@ -17,6 +16,7 @@ import (
 type releasesOptions struct {
 	streams     Streams
 	server      serverFlags
+	direct      directFlags
 	output      outputFlag
 	cluster     string
 	namespace   string
@@ -29,11 +29,14 @@ func newReleasesCommand(s Streams) *cobra.Command {
 	o := releasesOptions{streams: s, now: time.Now}
 	cmd := &cobra.Command{
 		Use:   "releases [PART-OF-NAME]",
-		Short: "List the Helm releases that the server has a record of",
+		Short: "List the Helm releases: the server's record of them, or the cluster's",
 		Long: `List every release with its revision, its last deploy and how that ended.
 
-The record is the server's (fairlead server), fed by fairlead helm and the agent.`,
+The record is the server's (fairlead server), fed by fairlead helm and the agent.
+With --direct, or when no server was named and none listens on this machine, it
+is read from Helm's own records in the cluster of the kubeconfig.`,
 		Example: `  fairlead releases
+  fairlead releases --direct --kube-context staging
   fairlead releases checkout --namespace shop
   fairlead releases -o json | jq '.releases[] | select(.consecutiveFailures > 0)'`,
 		Args: cobra.MaximumNArgs(1),
@@ -49,6 +52,7 @@ The record is the server's (fairlead server), fed by fairlead helm and the agent
 		},
 	}
 	o.server.bind(cmd)
+	o.direct.bind(cmd)
 	o.output.bind(cmd, "table", "wide", "json", "yaml", "name")
 	cmd.Flags().StringVar(&o.cluster, "cluster", "", "only this cluster (k8s.cluster.name)")
 	cmd.Flags().StringVarP(&o.namespace, "namespace", "n", "", "only this namespace")
@@ -58,9 +62,11 @@ The record is the server's (fairlead server), fed by fairlead helm and the agent
 }
 
 func runReleases(ctx context.Context, o releasesOptions, part string) error {
-	list, err := allReleases(ctx, o, part)
+	list, err := fromServerOrCluster(o.streams, o.server, o.direct,
+		func() (api.ReleaseList, error) { return allReleases(ctx, o, part) },
+		func() (api.ReleaseList, error) { return clusterReleases(ctx, o, part) })
 	if err != nil {
-		return noServerHint(err)
+		return err
 	}
 	if done, err := o.output.encode(o.streams.Out, list); done {
 		return err
@@ -72,7 +78,11 @@ func runReleases(ctx context.Context, o releasesOptions, part string) error {
 		return nil
 	}
 	if len(list.Releases) == 0 {
-		fmt.Fprintln(o.streams.Err, "No releases. The server records them from fairlead helm and from the agent.")
+		if list.Source == api.SourceServer {
+			fmt.Fprintln(o.streams.Err, "No releases. The server records them from fairlead helm and from the agent.")
+		} else {
+			fmt.Fprintln(o.streams.Err, "No releases in the cluster.")
+		}
 		return nil
 	}
 	return table(o.streams.Out, releaseRows(list.Releases, o.now(), o.output.value == "wide"))
@@ -80,7 +90,7 @@ func runReleases(ctx context.Context, o releasesOptions, part string) error {
 
 // allReleases follows the pages up to the limit.
 func allReleases(ctx context.Context, o releasesOptions, part string) (api.ReleaseList, error) {
-	all := api.ReleaseList{Releases: []api.Release{}}
+	all := api.ReleaseList{Source: api.SourceServer, Releases: []api.Release{}}
 	q := url.Values{"q": {part}, "cluster": {o.cluster}, "namespace": {o.namespace}, "uninstalled": {strconv.FormatBool(o.uninstalled)}}
 	for {
 		page, err := o.server.client().Releases(ctx, q)
@@ -115,12 +125,19 @@ func releaseRows(releases []api.Release, now time.Time, wide bool) [][]string {
 			if r.LastOperation != nil {
 				cause = r.LastOperation.Cause
 			}
-			row = append(row, r.Cluster, r.AppVersion, strconv.FormatInt(r.Deploys, 10), strconv.FormatInt(r.FailedDeploys, 10),
-				strconv.FormatInt(r.Rollbacks, 10), cause)
+			row = append(append(row, r.Cluster, r.AppVersion), append(counts(r), cause)...)
 		}
 		rows = append(rows, row)
 	}
 	return rows
+}
+
+// counts are the cells of a release's counters, empty where nobody counted.
+func counts(r api.Release) []string {
+	if r.Counts == nil {
+		return []string{"", "", ""}
+	}
+	return []string{strconv.FormatInt(r.Deploys, 10), strconv.FormatInt(r.FailedDeploys, 10), strconv.FormatInt(r.Rollbacks, 10)}
 }
 
 func status(r api.Release, now time.Time) string {
@@ -149,12 +166,4 @@ func took(seconds float64) string {
 		return ""
 	}
 	return short(time.Duration(seconds * float64(time.Second)))
-}
-
-// noServerHint adds the next step to an error that says there is no server.
-func noServerHint(err error) error {
-	if errors.Is(err, api.ErrNoServer) {
-		return fmt.Errorf("%w\nhint: start one with `fairlead server`, or name yours with --server or FAIRLEAD_SERVER", err)
-	}
-	return err
 }

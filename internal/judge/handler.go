@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -74,11 +75,22 @@ func NewHandler(o Options) *Handler {
 		o.Delay = 5 * time.Second
 	}
 	h := &Handler{o: o, mux: http.NewServeMux(), sessions: map[string]*held{}}
-	h.mux.HandleFunc("GET "+Prefix, h.get)
-	h.mux.HandleFunc("POST "+Prefix, h.post)
-	h.mux.HandleFunc("POST "+Prefix+"/flagger/{hook}", h.flagger)
+	for pattern, answer := range h.routes() {
+		h.mux.HandleFunc(pattern, answer)
+	}
 	return h
 }
+
+func (h *Handler) routes() map[string]http.HandlerFunc {
+	return map[string]http.HandlerFunc{
+		"GET " + Prefix:                      h.get,
+		"POST " + Prefix:                     h.post,
+		"POST " + Prefix + "/flagger/{hook}": h.flagger,
+	}
+}
+
+// Patterns are the routes that the handler answers, as [http.ServeMux] has them.
+func (h *Handler) Patterns() []string { return slices.Collect(maps.Keys(h.routes())) }
 
 // ServeHTTP answers one request.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.ServeHTTP(w, r) }

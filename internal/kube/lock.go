@@ -5,9 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
-
 	"fairlead.dev/fairlead/internal/release"
 )
 
@@ -16,24 +13,12 @@ import (
 // when its newest record is not pending. driver is as in WatchOptions. It makes
 // two requests.
 func FindLock(ctx context.Context, c *Client, ref release.Ref, driver string) (lock release.Lock, ok bool, err error) {
-	storage := storageResource(driver)
-	if storage == "" {
-		return lock, false, fmt.Errorf("find the lock of release %s: the storage driver %q keeps no records in the cluster", ref, driver)
-	}
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
-	defer cancel()
-	list, err := c.metadata.Resource(resource("", "v1", storage)).Namespace(ref.Namespace).List(ctx, metav1.ListOptions{
-		LabelSelector: labels.Set{"owner": "helm", "name": ref.Name}.String(),
-	})
+	records, err := ListRecords(ctx, c, RecordQuery{Namespace: ref.Namespace, Release: ref.Name, Driver: driver})
 	if err != nil {
 		return lock, false, fmt.Errorf("find the lock of release %s: %w", ref, err)
 	}
-	var records []release.Record
-	for i := range list.Items {
-		if r, ok := recordFromMetadata(&list.Items[i]); ok {
-			records = append(records, *r)
-		}
-	}
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
 	claim, claimed, err := ReadLease(ctx, c, ref)
 	if err != nil {
 		claimed = false // without permission the record must do

@@ -18,9 +18,8 @@ import (
 	"fairlead.dev/fairlead/internal/config"
 )
 
-// handler is the routes of all parts behind their access checks.
-func (s *Server) handler() http.Handler {
-	mux := http.NewServeMux()
+// routes are those of the server itself and of all parts.
+func (s *Server) routes() []Route {
 	routes := []Route{
 		{Pattern: "GET /healthz", Handler: http.HandlerFunc(s.healthz), Access: AccessNone},
 		{Pattern: "GET /readyz", Handler: http.HandlerFunc(s.readyz), Access: AccessNone},
@@ -30,7 +29,13 @@ func (s *Server) handler() http.Handler {
 	for _, p := range s.parts {
 		routes = append(routes, p.Routes...)
 	}
-	for _, r := range routes {
+	return routes
+}
+
+// handler is the routes of all parts behind their access checks.
+func (s *Server) handler() http.Handler {
+	mux := http.NewServeMux()
+	for _, r := range s.routes() {
 		h := r.Handler
 		if r.Strip != "" {
 			h = http.StripPrefix(r.Strip, h)

@@ -106,7 +106,7 @@ func (b *beside) start(ctx context.Context, ns string, o besideOptions) {
 func (b *beside) follow(ctx context.Context, ref release.Ref, o besideOptions) {
 	t := o.inv.Target(o.getenv)
 	w := kube.StartWatch(ctx, b.client, kube.WatchOptions{
-		Namespaces: []string{ref.Namespace}, Release: ref, Driver: t.Driver, Decode: decodeRecord,
+		Namespaces: []string{ref.Namespace}, Release: ref, Driver: t.Driver, Decode: helm.ReadRecord,
 		Ready: readyRule(o.inv), Handler: b.tracker.observe,
 		Snapshot: &kube.SnapshotOptions{Redact: o.redact},
 	})
@@ -120,7 +120,7 @@ func (b *beside) follow(ctx context.Context, ref release.Ref, o besideOptions) {
 func (b *beside) find(ctx context.Context, ns string, o besideOptions) {
 	t := o.inv.Target(o.getenv)
 	w := kube.StartWatch(ctx, b.client, kube.WatchOptions{
-		Namespaces: []string{ns}, Driver: t.Driver, Decode: decodeRecord, Handler: b.tracker.observe,
+		Namespaces: []string{ns}, Driver: t.Driver, Decode: helm.ReadRecord, Handler: b.tracker.observe,
 	})
 	b.mu.Lock()
 	b.finds = w

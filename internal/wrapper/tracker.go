@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"fairlead.dev/fairlead/internal/helm"
 	"fairlead.dev/fairlead/internal/release"
 )
 
@@ -213,29 +212,6 @@ func revisions(m map[int]release.Record) []int {
 	}
 	sort.Ints(out)
 	return out
-}
-
-// decodeRecord reads what Helm stored, without what may hold secrets.
-func decodeRecord(data []byte) (release.Record, error) {
-	h, err := helm.DecodeRecord(data)
-	if err != nil {
-		return release.Record{}, err
-	}
-	r := release.Record{
-		Ref: release.Ref{Namespace: h.Namespace, Name: h.Name}, Revision: h.Revision, Status: h.Status, Description: h.Description,
-		Chart: h.ChartName, Version: h.ChartVersion, AppVersion: h.AppVersion,
-		FirstDeployed: h.FirstDeployed, LastDeployed: h.LastDeployed, RollbackTo: h.RollbackTarget(),
-	}
-	for _, o := range h.Objects {
-		r.Objects = append(r.Objects, release.ObjectRef{Kind: o.Kind, Namespace: o.Namespace, Name: o.Name})
-	}
-	for _, hk := range h.Hooks {
-		r.Hooks = append(r.Hooks, release.Hook{
-			ObjectRef: release.ObjectRef{Kind: hk.Kind, Namespace: hk.Namespace, Name: hk.Name},
-			Events:    hk.Events, Phase: hk.Phase, Started: hk.Started, Completed: hk.Completed,
-		})
-	}
-	return r, nil
 }
 
 // exists reports whether that revision's record is still there.

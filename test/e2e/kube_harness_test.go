@@ -87,7 +87,7 @@ func (b *bench) run(args ...string) *operation {
 	}
 	op := &operation{start: time.Now()}
 	op.watch = kube.StartWatch(ctx, b.client, kube.WatchOptions{
-		Namespaces: []string{b.namespace}, Release: ref, Decode: decodeRecord, Ready: rule, Snapshot: &kube.SnapshotOptions{},
+		Namespaces: []string{b.namespace}, Release: ref, Decode: helm.ReadRecord, Ready: rule, Snapshot: &kube.SnapshotOptions{},
 	})
 	b.t.Cleanup(op.watch.Stop)
 	stop := make(chan struct{})
@@ -148,27 +148,6 @@ func (b *bench) explain(ctx context.Context, op *operation) {
 		op.snapshot = kube.TakeSnapshot(ctx, b.client, op.watch.Facts(), kube.SnapshotOptions{})
 	}
 	op.cause = release.FindCause(op.snapshot, class, words)
-}
-
-func decodeRecord(data []byte) (release.Record, error) {
-	r, err := helm.DecodeRecord(data)
-	if err != nil {
-		return release.Record{}, err
-	}
-	out := release.Record{
-		Description: r.Description, Chart: r.ChartName, Version: r.ChartVersion, AppVersion: r.AppVersion,
-		RollbackTo: r.RollbackTarget(), FirstDeployed: r.FirstDeployed, LastDeployed: r.LastDeployed,
-	}
-	for _, h := range r.Hooks {
-		out.Hooks = append(out.Hooks, release.Hook{
-			ObjectRef: release.ObjectRef{Kind: h.Kind, Namespace: h.Namespace, Name: h.Name},
-			Events:    h.Events, Phase: h.Phase, Started: h.Started, Completed: h.Completed,
-		})
-	}
-	for _, o := range r.Objects {
-		out.Objects = append(out.Objects, release.ObjectRef{Kind: o.Kind, Namespace: o.Namespace, Name: o.Name})
-	}
-	return out, nil
 }
 
 // chart returns the path of a chart of the tests.

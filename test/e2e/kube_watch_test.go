@@ -65,7 +65,7 @@ func TestWatchWithoutPermission(t *testing.T) {
 	ref := release.Ref{Namespace: b.namespace, Name: "web"}
 	watchAs := func(c *kube.Client) *kube.Watch {
 		w := kube.StartWatch(context.Background(), c, kube.WatchOptions{
-			Namespaces: []string{b.namespace}, Release: ref, Decode: decodeRecord, Snapshot: &kube.SnapshotOptions{},
+			Namespaces: []string{b.namespace}, Release: ref, Decode: helm.ReadRecord, Snapshot: &kube.SnapshotOptions{},
 		})
 		t.Cleanup(w.Stop)
 		<-w.Synced()
@@ -286,7 +286,7 @@ func TestWatchOfAllReleases(t *testing.T) {
 	var mu sync.Mutex
 	seen := make(map[release.Ref][]string)
 	w := kube.StartWatch(context.Background(), b.client, kube.WatchOptions{
-		Decode: decodeRecord, AllEvents: true,
+		Decode: helm.ReadRecord, AllEvents: true,
 		Handler: func(o release.Observation) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -339,7 +339,7 @@ func TestConfigMapDriver(t *testing.T) {
 	t.Setenv("HELM_DRIVER", "configmap")
 	ref := release.Ref{Namespace: b.namespace, Name: "web"}
 	w := kube.StartWatch(context.Background(), b.client, kube.WatchOptions{
-		Namespaces: []string{b.namespace}, Release: ref, Driver: "configmap", Decode: decodeRecord,
+		Namespaces: []string{b.namespace}, Release: ref, Driver: "configmap", Decode: helm.ReadRecord,
 	})
 	defer w.Stop()
 	<-w.Synced()
@@ -360,7 +360,7 @@ func TestWatchSurvivesAPIServer(t *testing.T) {
 	}
 	b := newBench(t, helm4)
 	ref := release.Ref{Namespace: b.namespace, Name: "web"}
-	w := kube.StartWatch(context.Background(), b.client, kube.WatchOptions{Namespaces: []string{b.namespace}, Release: ref, Decode: decodeRecord})
+	w := kube.StartWatch(context.Background(), b.client, kube.WatchOptions{Namespaces: []string{b.namespace}, Release: ref, Decode: helm.ReadRecord})
 	defer w.Stop()
 	<-w.Synced()
 	start := time.Now()

@@ -56,7 +56,7 @@ func (s *Store) Release(ctx context.Context, cluster, namespace, name string) (R
 	if len(ops) == 0 {
 		return Release{}, fmt.Errorf("release %s/%s: %w", namespace, name, ErrNotFound)
 	}
-	r := summarise(ops)
+	r := Summarise(ops)
 	r.Cluster, r.Namespace, r.Name = cluster, namespace, name
 	rows, err := s.db.QueryContext(ctx, "SELECT name, success, count FROM counters WHERE cluster = ? AND namespace = ? AND release = ?", cluster, namespace, name)
 	if err != nil {
@@ -89,8 +89,9 @@ func (r *Release) addCount(metric, success string, n int64) {
 	}
 }
 
-// summarise reads the state of a release from its operations, newest first.
-func summarise(ops []release.Operation) Release {
+// Summarise reads the state of a release from its operations, newest first,
+// of which there must be one. The counters stay 0.
+func Summarise(ops []release.Operation) Release {
 	r := Release{Last: ops[0], ConsecutiveFailures: release.ConsecutiveFailures(ops)}
 	for _, op := range ops {
 		if op.Kind == release.KindTest {
