@@ -1,8 +1,10 @@
 package analysis
 
 import (
+	"cmp"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"fairlead.dev/fairlead/internal/analysis/sequential"
@@ -26,8 +28,6 @@ const (
 	// luckLimit is the e-value up to which a step whose pods can say no more goes on
 	// to one with more pods, which will say within minutes: half the usual limit.
 	luckLimit = 50
-	// attributionRate is the false discovery rate of naming what is to blame.
-	attributionRate = 0.1
 	// equivalence is the z-value at which a planned look bounds the excess:
 	// one-sided 1.25 %.
 	equivalence = 2.24
@@ -122,56 +122,6 @@ func (j *Judge) judgeEvidence(e float64) outcome {
 	return j.maybePromote(e, j.st.Looks > before)
 }
 
-// blame is a rollback, with the tests that the harm is traced to.
-func (j *Judge) blame(tests []int, format string, args ...any) outcome {
-	o := outcome{Decision: Rollback, Reason: ReasonHarm, Message: fmt.Sprintf(format, args...), Attributed: tests, Upper: 1}
-	if len(tests) > 0 {
-		t := &j.tests[tests[0]]
-		on := ""
-		if t.row >= 0 {
-			on = " on " + j.rowName(t.row)
-		}
-		o.Message = fmt.Sprintf("%s%s is harmed. %s", t.metric, on, o.Message)
-	}
-	return o
-}
-
-// blameEvidence names the tests to blame by their e-values at this time: e-BH
-// over the metrics, and over the routes of each metric. The test that has done
-// most for the decision is always among them.
-func (j *Judge) blameEvidence() []int {
-	families := map[string][]int{}
-	var order []string
-	best, most := 0, -1.0
-	for i := range j.tests {
-		t := &j.tests[i]
-		family := ""
-		if t.row >= 0 {
-			family = t.metric
-		}
-		if families[family] == nil {
-			order = append(order, family)
-		}
-		families[family] = append(families[family], i)
-		if v := t.weight * j.st.Tests[i].e(); v > most {
-			best, most = i, v
-		}
-	}
-	out := []int{best}
-	for _, f := range order {
-		es := make([]float64, len(families[f]))
-		for k, i := range families[f] {
-			es[k] = j.st.Tests[i].e()
-		}
-		for _, k := range sequential.EBH(es, attributionRate) {
-			if i := families[f][k]; i != best {
-				out = append(out, i)
-			}
-		}
-	}
-	return out
-}
-
 // interimLooks are fractions of the gate at which a first look is taken: the
 // capped evidence of the e-processes needs several scrapes, and these find a
 // gross failure of a small route without waiting for the gate's end.
@@ -209,23 +159,29 @@ func (j *Judge) planLook() float64 {
 }
 
 // look is a planned look at the step's counts: every test at its share of alpha.
+// It returns those that failed, the clearest first, and then the routes that the
+// same counts point to.
 func (j *Judge) look(alpha float64, interim bool) []int {
+	ps := make([]float64, len(j.tests))
 	var harm []int
-	best := 1.0
 	for i := range j.tests {
 		t := &j.tests[i]
-		p := j.lookP(i, interim)
-		if p > alpha*t.weight {
-			continue
-		}
-		if r := p / t.weight; r < best {
-			best = r
-			harm = append([]int{i}, harm...)
-		} else {
+		ps[i] = j.lookP(i, interim)
+		if ps[i] <= alpha*t.weight {
 			harm = append(harm, i)
 		}
 	}
-	return harm
+	if len(harm) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(harm, func(a, b int) int { return cmp.Compare(ps[a]/j.tests[a].weight, ps[b]/j.tests[b].weight) })
+	return j.withRoutes(harm, func(routes []int) []int {
+		own := make([]float64, len(routes))
+		for k, i := range routes {
+			own[k] = ps[i]
+		}
+		return sequential.BH(own, attributionRate)
+	})
 }
 
 func (j *Judge) lookP(i int, interim bool) float64 {

@@ -37,6 +37,7 @@ func (j *Judge) Verdict() Verdict {
 		v.Checks = append(v.Checks, j.check(i))
 	}
 	v.Attributed = j.attributed()
+	v.Excess = j.excesses()
 	v.Results = j.results(v.Checks)
 	slices.SortStableFunc(v.Checks, func(a, b Check) int {
 		return cmp.Or(cmp.Compare(stateRank(a.State), stateRank(b.State)), cmp.Compare(b.LogEvidence, a.LogEvidence))

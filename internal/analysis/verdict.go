@@ -50,8 +50,11 @@ type Verdict struct {
 	Checks []Check `json:"checks"`
 	// Attributed are the checks that the harm was traced to, as "metric" or
 	// "metric route"; at a rollback by the sequential rule.
-	Attributed []string  `json:"attributed,omitempty"`
-	Problems   []Problem `json:"problems,omitempty"`
+	Attributed []string `json:"attributed,omitempty"`
+	// Excess is where the events of those metrics are that the canary has beyond
+	// what stable's rates make expect, most first.
+	Excess   []RouteExcess `json:"excess,omitempty"`
+	Problems []Problem     `json:"problems,omitempty"`
 	// Hash is a digest of the fold's state: equal hashes, equal evidence.
 	Hash string `json:"hash,omitempty"`
 }
@@ -76,6 +79,17 @@ type LatencyResult struct {
 	StableMS    float64 `json:"stable_ms"`
 	IncreasePct float64 `json:"increase_pct"` // percent of stable: 20 is one fifth more; 0 when stable is 0
 	Passed      bool    `json:"passed"`
+}
+
+// RouteExcess is one route's part of the excess of a harmed metric.
+type RouteExcess struct {
+	Metric string  `json:"metric"`
+	Route  string  `json:"route"`
+	Events float64 `json:"events"` // the canary's, in this step: errors, or slow requests
+	Excess float64 `json:"excess"` // those beyond stable's rate on the route
+	Of     float64 `json:"of"`     // the excess of all routes that have one
+
+	row int
 }
 
 // CheckState is what is known about one check.

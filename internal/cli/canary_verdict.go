@@ -12,6 +12,9 @@ import (
 	"fairlead.dev/fairlead/internal/judge"
 )
 
+// mostExcess is the share of an excess from which a route is worth a line.
+const mostExcess = 0.2
+
 // mostRows bounds a verdict's table: the rest is in -o json.
 const mostRows = 15
 
@@ -20,6 +23,11 @@ func writeVerdict(w io.Writer, subject judge.Subject, v analysis.Verdict) error 
 	fmt.Fprintf(w, "%s %s (%s): %s\n", decisionMark(v.Decision), strings.ToUpper(string(v.Decision)), v.Reason, v.Message)
 	if len(v.Attributed) > 0 {
 		fmt.Fprintf(w, "traced to: %s\n", strings.Join(v.Attributed, ", "))
+	}
+	for _, x := range v.Excess {
+		if x.Excess >= mostExcess*x.Of {
+			fmt.Fprintf(w, "%s on %s: %.0f of the %.0f more than stable's rates make expect\n", x.Metric, x.Route, x.Excess, x.Of)
+		}
 	}
 	fmt.Fprintf(w, "service %s, canary %s against %s, %s of analysis, rule %s\n", subject.Service,
 		nameOr(subject.CanaryVersion, "canary"), nameOr(subject.StableVersion, "stable"), short(time.Duration(v.DurationMinutes*float64(time.Minute))), v.Rule)

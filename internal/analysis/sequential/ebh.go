@@ -23,3 +23,22 @@ func EBH(e []float64, q float64) []int {
 	}
 	return order[:k]
 }
+
+// BH names the discoveries among p-values at false discovery rate q, where they
+// are independent or positively dependent: the k smallest, k the greatest i with
+// p_(i) <= q*i/K. The result are indexes, smallest p-value first. Source:
+// Benjamini & Hochberg 1995.
+func BH(p []float64, q float64) []int {
+	order := make([]int, len(p))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(p[a], p[b]) })
+	k := 0
+	for i, at := range order {
+		if p[at] <= q*float64(i+1)/float64(len(p)) {
+			k = i + 1
+		}
+	}
+	return order[:k]
+}
