@@ -47,6 +47,9 @@ type Metrics struct {
 type Telemetry struct {
 	Retention Duration `yaml:"retention"`
 	MaxBytes  Bytes    `yaml:"maxBytes"`
+
+	// OwnTraces keeps traces of the server itself, as service fairlead-server.
+	OwnTraces bool `yaml:"ownTraces"`
 }
 
 func defaultStore() Store {
@@ -66,7 +69,7 @@ func defaultStore() Store {
 			QueryMaxSamples: 50_000_000,
 		},
 		// 10 GiB is about a hundred million spans.
-		Telemetry: Telemetry{Retention: Duration(7 * 24 * time.Hour), MaxBytes: 10 << 30},
+		Telemetry: Telemetry{Retention: Duration(7 * 24 * time.Hour), MaxBytes: 10 << 30, OwnTraces: true},
 	}
 }
 

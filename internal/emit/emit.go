@@ -134,30 +134,41 @@ func (e *Emitter) Destination() string { return e.destination }
 // Tracer returns the tracer of [release.Scope].
 func (e *Emitter) Tracer() trace.Tracer { return e.tracer }
 
-// Close exports what is left, all signals at once, and returns within the
+// recordsFirst is how long the metrics wait for spans and logs to be delivered: a
+// receiver that derives metrics from the records of operations must have those
+// before it decides whether a metric tells the same once more.
+const recordsFirst = 500 * time.Millisecond
+
+// Close exports what is left, metrics last, and returns within the
 // timeout whatever the other side does. The error, one line, says what was not
 // delivered; nil when all was, or telemetry is off.
 func (e *Emitter) Close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, e.timeout)
 	defer cancel()
-	tasks := []func(){
-		func() { _ = e.traces.Shutdown(ctx) },
-		func() { _ = e.logs.Shutdown(ctx) },
-		func() { e.exportMetrics(ctx) },
-	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		var wg sync.WaitGroup
-		for _, task := range tasks {
-			wg.Go(task)
+		var records sync.WaitGroup
+		records.Go(func() { _ = e.traces.Shutdown(ctx) })
+		records.Go(func() { _ = e.logs.Shutdown(ctx) })
+		delivered := make(chan struct{})
+		go func() {
+			records.Wait()
+			close(delivered)
+		}()
+		late := time.NewTimer(recordsFirst)
+		defer late.Stop()
+		select {
+		case <-delivered:
+		case <-late.C:
 		}
-		wg.Wait()
+		e.exportMetrics(ctx)
+		<-delivered
 	}()
 	select {
 	case <-done:
 	case <-ctx.Done():
-		// The tasks hold ctx, too, but an exporter that does not listen to it
+		// They all hold ctx, too, but an exporter that does not listen to it
 		// must not hold up the pipeline.
 		e.failures.add("", fmt.Errorf("no answer within %s", e.timeout))
 	}

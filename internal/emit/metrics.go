@@ -8,6 +8,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/instrumentation"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	"go.opentelemetry.io/otel/trace"
 
 	"fairlead.dev/fairlead/internal/release"
 )
@@ -65,12 +66,13 @@ func (e *Emitter) metricData(ops []release.Operation, now time.Time) *metricdata
 		for i, p := range *points {
 			if p.Attributes.Equals(&attrs) && p.Time.Equal(now) {
 				(*points)[i].Value += n
+				(*points)[i].Exemplars = append(p.Exemplars, exemplars(op, n, now)...)
 				return
 			}
 		}
 		*points = append(*points,
 			metricdata.DataPoint[int64]{Attributes: attrs, StartTime: start, Time: now.Add(-zeroBefore)},
-			metricdata.DataPoint[int64]{Attributes: attrs, StartTime: start, Time: now, Value: n})
+			metricdata.DataPoint[int64]{Attributes: attrs, StartTime: start, Time: now, Value: n, Exemplars: exemplars(op, n, now)})
 	}
 	for _, op := range ops {
 		ended := success(op)
@@ -120,7 +122,23 @@ func appendDuration(points []metricdata.HistogramDataPoint[float64], op release.
 	p.BucketCounts = slices.Clone(zero.BucketCounts)
 	bucket, _ := slices.BinarySearch(release.DurationBounds, seconds) // upper bounds are inclusive
 	p.BucketCounts[bucket] = 1
+	p.Exemplars = exemplars(op, seconds, now)
 	return append(points, zero, p)
+}
+
+// exemplars names the operation that counted: by it a receiver that has the
+// operation's record, too, knows the point for the same thing told twice. A
+// point of 0 counts nothing.
+func exemplars[N int64 | float64](op release.Operation, value N, now time.Time) []metricdata.Exemplar[N] {
+	traceID, err := trace.TraceIDFromHex(op.TraceID)
+	if err != nil || value == 0 {
+		return nil
+	}
+	spanID, err := trace.SpanIDFromHex(op.SpanID)
+	if err != nil {
+		return nil
+	}
+	return []metricdata.Exemplar[N]{{Time: now, Value: value, TraceID: traceID[:], SpanID: spanID[:]}}
 }
 
 // metricAttributes holds no revision, trace or pod: each would be a series.

@@ -18,12 +18,15 @@ import (
 	"fairlead.dev/fairlead/internal/config"
 )
 
+// metricsRoute is asked by scrapers again and again, as health checks are.
+const metricsRoute = "GET /metrics"
+
 // routes are those of the server itself and of all parts.
 func (s *Server) routes() []Route {
 	routes := []Route{
 		{Pattern: "GET /healthz", Handler: http.HandlerFunc(s.healthz), Access: AccessNone},
 		{Pattern: "GET /readyz", Handler: http.HandlerFunc(s.readyz), Access: AccessNone},
-		{Pattern: "GET /metrics", Handler: promhttp.HandlerFor(s.gatherers(), promhttp.HandlerOpts{})},
+		{Pattern: metricsRoute, Handler: promhttp.HandlerFor(s.gatherers(), promhttp.HandlerOpts{})},
 		s.backupRoute(),
 	}
 	for _, p := range s.parts {
@@ -39,6 +42,9 @@ func (s *Server) handler() http.Handler {
 		h := r.Handler
 		if r.Strip != "" {
 			h = http.StripPrefix(r.Strip, h)
+		}
+		if r.Access != AccessNone && r.Pattern != metricsRoute {
+			h = s.own.request(h)
 		}
 		mux.Handle(r.Pattern, s.bearers.guard(r.Access, h))
 	}

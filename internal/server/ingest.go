@@ -27,6 +27,7 @@ type ingest struct {
 	// refuse returns why nothing is taken now, or nil.
 	refuse func() error
 	stats  *stats
+	own    *ownTraces
 }
 
 func (in *ingest) consumers() otlp.Consumers {
@@ -34,7 +35,7 @@ func (in *ingest) consumers() otlp.Consumers {
 }
 
 func (in *ingest) traces(ctx context.Context, td ptrace.Traces) error {
-	return in.each(ctx, "traces", td.SpanCount(), func(p Part) error {
+	return in.each(ctx, "traces", td.SpanCount(), func(ctx context.Context, p Part) error {
 		if p.Traces == nil {
 			return nil
 		}
@@ -43,7 +44,7 @@ func (in *ingest) traces(ctx context.Context, td ptrace.Traces) error {
 }
 
 func (in *ingest) logs(ctx context.Context, ld plog.Logs) error {
-	return in.each(ctx, "logs", ld.LogRecordCount(), func(p Part) error {
+	return in.each(ctx, "logs", ld.LogRecordCount(), func(ctx context.Context, p Part) error {
 		if p.Logs == nil {
 			return nil
 		}
@@ -61,7 +62,7 @@ func (in *ingest) metrics(ctx context.Context, md pmetric.Metrics) error {
 			return unavailable(fmt.Errorf("%s: %w", p.Name, err))
 		}
 	}
-	return in.each(ctx, "metrics", items, func(p Part) error {
+	return in.each(ctx, "metrics", items, func(ctx context.Context, p Part) error {
 		if p.Metrics == nil {
 			return nil
 		}
@@ -92,14 +93,16 @@ func (in *ingest) derived(ctx context.Context, md pmetric.Metrics) error {
 	return nil
 }
 
-func (in *ingest) each(ctx context.Context, signal string, items int, give func(Part) error) error {
+func (in *ingest) each(ctx context.Context, signal string, items int, give func(context.Context, Part) error) (err error) {
+	ctx, done := in.own.batch(ctx, signal, items)
+	defer func() { done(err) }()
 	if err := in.refuse(); err != nil {
 		in.stats.refused.WithLabelValues(signal).Add(float64(items))
 		return unavailable(err)
 	}
 	var rejected int64
 	for _, p := range in.parts {
-		err := give(p)
+		err := in.own.step(ctx, p.Name, func(ctx context.Context) error { return give(ctx, p) })
 		if err == nil {
 			continue
 		}

@@ -11,7 +11,7 @@ import (
 
 // openTelemetry adds the store of traces and logs, and the HTTP
 // APIs of Tempo and Loki.
-func (s *Server) openTelemetry(context.Context) error {
+func (s *Server) openTelemetry(ctx context.Context) error {
 	logger := s.logger.With("part", "telemetry")
 	store, err := telemetry.Open(filepath.Join(s.cfg.Store.Dir, "telemetry"), telemetry.Options{
 		Retention: s.cfg.Store.Telemetry.Retention.Std(),
@@ -37,5 +37,6 @@ func (s *Server) openTelemetry(context.Context) error {
 		Backup: func(ctx context.Context, dir string) error { return store.Backup(ctx, filepath.Join(dir, "telemetry")) },
 		Close:  store.Close,
 	})
+	s.openOwnTraces(ctx, store)
 	return nil
 }

@@ -44,6 +44,7 @@ type Server struct {
 	parts        []Part
 	registries   []prometheus.Gatherer
 	ingest       *ingest
+	own          *ownTraces
 	metricsStore *metrics.Store
 	operations   *operations.Store
 	rollouts     *rollouts.Store
@@ -91,7 +92,7 @@ func Open(ctx context.Context, cfg *config.Server, opts Options) (*Server, error
 	if err := s.assemble(ctx); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
-	s.ingest.parts = s.parts
+	s.ingest.parts, s.ingest.own = s.parts, s.own
 	return s, nil
 }
 

@@ -9,14 +9,17 @@ import (
 
 // Backup writes a consistent copy of the database into dir, which must not
 // exist. A store opens the copy as it is; running totals of delta counters are
-// read back from the samples. Reads and writes go on meanwhile. Samples that came
-// out of order and are not in a block yet are left out.
-func (s *Store) Backup(_ context.Context, dir string) error {
+// read back from the samples. Reads and writes go on meanwhile.
+func (s *Store) Backup(ctx context.Context, dir string) error {
 	if err := os.Mkdir(dir, 0o750); err != nil {
 		return fmt.Errorf("back up metrics: %w", err)
 	}
-	// With the head: what has not become a block yet is written as one. Samples
-	// that came out of order within the last hours are not in it.
+	// Samples that came out of order are not part of what the snapshot writes of
+	// the head: they become blocks first, which it copies.
+	if err := s.db.CompactOOOHead(ctx); err != nil {
+		return fmt.Errorf("back up metrics: compact samples that came out of order: %w", err)
+	}
+	// With the head: what has not become a block yet is written as one.
 	if err := s.db.Snapshot(filepath.Join(dir, "tsdb"), true); err != nil {
 		return fmt.Errorf("back up metrics to %s: %w", dir, err)
 	}

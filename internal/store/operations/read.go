@@ -276,8 +276,13 @@ func (s *Store) Snapshot(ctx context.Context, id string) (body string, at time.T
 
 // Knows reports whether the store has a record of the release in any cluster.
 func (s *Store) Knows(ctx context.Context, namespace, name string) (bool, error) {
+	return s.exists(ctx, "SELECT 1 FROM operations WHERE namespace = ? AND release = ? LIMIT 1", namespace, name)
+}
+
+// exists reports whether the query has a row.
+func (s *Store) exists(ctx context.Context, query string, args ...any) (bool, error) {
 	var one int
-	err := s.db.QueryRowContext(ctx, "SELECT 1 FROM operations WHERE namespace = ? AND release = ? LIMIT 1", namespace, name).Scan(&one)
+	err := s.db.QueryRowContext(ctx, query, args...).Scan(&one)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}

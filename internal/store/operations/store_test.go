@@ -308,24 +308,40 @@ func TestGaugesGoWithTheRelease(t *testing.T) {
 
 func TestDropCountedKeepsWhatItHasNoRecordOf(t *testing.T) {
 	s := open(t, t.TempDir())
-	consume(t, s, logs(deploy(1, release.StateSucceeded)))
-	md := pmetric.NewMetrics()
-	rm := md.ResourceMetrics().AppendEmpty()
-	for _, scope := range []string{release.Scope, "myapp"} {
-		sm := rm.ScopeMetrics().AppendEmpty()
-		sm.Scope().SetName(scope)
+	known := deploy(1, release.StateSucceeded)
+	consume(t, s, logs(known))
+	for _, c := range []struct {
+		reason, scope, name string
+		exemplar            bool
+		span                string // of the exemplar
+		dropped             int
+	}{
+		{"a recorded operation", release.Scope, known.Release, true, known.SpanID, 2},
+		{"an operation of the same release without a record", release.Scope, known.Release, true, "other", 0},
+		{"a recorded release, and nothing says which operation", release.Scope, known.Release, false, "", 2},
+		{"a release without a record", release.Scope, "unknown", false, "", 0},
+		{"a metric of somebody else", "myapp", known.Release, false, "", 0},
+	} {
+		md := pmetric.NewMetrics()
+		sm := md.ResourceMetrics().AppendEmpty().ScopeMetrics().AppendEmpty()
+		sm.Scope().SetName(c.scope)
 		m := sm.Metrics().AppendEmpty()
 		m.SetName(release.MetricDeployCount)
 		dps := m.SetEmptySum().DataPoints()
-		for _, name := range []string{"checkout", "unknown"} {
+		for i := range 2 { // the zero that begins the series, and the value
 			p := dps.AppendEmpty()
-			p.Attributes().PutStr(release.AttrNamespace, "shop")
-			p.Attributes().PutStr(release.AttrRelease, name)
+			p.Attributes().PutStr(release.AttrNamespace, known.Namespace)
+			p.Attributes().PutStr(release.AttrRelease, c.name)
+			if i == 1 && c.exemplar {
+				e := p.Exemplars().AppendEmpty()
+				e.SetTraceID(traceID(known.TraceID))
+				e.SetSpanID(spanID(c.span))
+			}
 		}
-	}
-	n, err := s.DropCounted(context.Background(), md)
-	if err != nil || n != 1 || md.DataPointCount() != 3 {
-		t.Errorf("dropped %d, %d left, %v; want 1 dropped and 3 left", n, md.DataPointCount(), err)
+		n, err := s.DropCounted(context.Background(), md)
+		if err != nil || n != c.dropped || md.DataPointCount() != 2-c.dropped {
+			t.Errorf("%s: dropped %d, %d left, %v; want %d dropped", c.reason, n, md.DataPointCount(), err, c.dropped)
+		}
 	}
 }
 

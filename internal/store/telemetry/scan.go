@@ -39,15 +39,19 @@ type source[T any] struct {
 	resource func(*segment.Resource) bool
 	// read looks at a record, and tells its time and whether it matches.
 	read func(it otlpwire.Item, res *segment.Resource) (t T, at int64, ok bool)
-	// id, when set, is what duplicates have in common.
+	// id is what duplicates have in common.
 	id func(T) recordID
+	// sameTime says that duplicates have one time in common, too.
+	sameTime bool
 }
 
 // recordID tells spans apart: a client's and a server's span may share an id.
+// Log records have no ids of their own: theirs is a hash of all that they say.
 type recordID struct {
 	trace otlpwire.TraceID
 	span  otlpwire.SpanID
 	kind  int32
+	hash  uint64
 }
 
 // target is a file that the scan reads.
@@ -106,18 +110,20 @@ func scan[T any](ctx context.Context, s *Store, src source[T], yield func(T) boo
 		lo, hi = min(lo, max(src.from, totals.MinT)), max(hi, totals.MaxT)
 	}
 	q := &queue[T]{oldest: src.oldest}
-	seen := map[recordID]bool{}
+	seen, seenAt := map[recordID]bool{}, int64(math.MinInt64)
 	// emit hands out the records that nothing unread can precede.
 	emit := func(bound int64) bool {
 		for q.Len() > 0 && !q.before(bound, q.hits[0].at) {
 			h := heap.Pop(q).(hit[T])
-			if src.id != nil {
-				id := src.id(h.record)
-				if seen[id] {
-					continue
-				}
-				seen[id] = true
+			if src.sameTime && h.at != seenAt {
+				clear(seen)
+				seenAt = h.at
 			}
+			id := src.id(h.record)
+			if seen[id] {
+				continue
+			}
+			seen[id] = true
 			if !yield(h.record) {
 				return false
 			}

@@ -50,7 +50,7 @@ func (s *Store) ScanSpans(ctx context.Context, q SpanQuery, yield func(*StoredSp
 			keep := sp
 			return &keep, span.Start, true
 		},
-		id: func(sp *StoredSpan) recordID { return recordID{sp.TraceID, sp.SpanID, sp.Kind} },
+		id: (*StoredSpan).id,
 	}, yield)
 	if err != nil {
 		return sc, fmt.Errorf("search spans: %w", err)
@@ -82,7 +82,9 @@ func (s *Store) SearchSpans(ctx context.Context, q SpanQuery) ([]Span, Scanned, 
 }
 
 // ScanLogs calls yield for the log records that match, newest first (or oldest
-// first), until it returns false or ctx ends. Limit is not looked at.
+// first), until it returns false or ctx ends. Records that are equal in all they
+// say, their time and their resource included, come once: a sender that got no
+// answer sends its records again. Limit is not looked at.
 func (s *Store) ScanLogs(ctx context.Context, q LogQuery, yield func(*StoredLog) bool) (Scanned, error) {
 	if err := q.validate(); err != nil {
 		return Scanned{}, fmt.Errorf("search logs: %w", err)
@@ -97,6 +99,7 @@ func (s *Store) ScanLogs(ctx context.Context, q LogQuery, yield func(*StoredLog)
 		read: func(it otlpwire.Item, res *segment.Resource) (*StoredLog, int64, bool) {
 			return q.read(it, res)
 		},
+		id: (*StoredLog).id, sameTime: true,
 	}, yield)
 	if err != nil {
 		return sc, fmt.Errorf("search logs: %w", err)
@@ -143,11 +146,13 @@ func (s *Store) SearchLogs(ctx context.Context, q LogQuery) ([]Log, Scanned, err
 func (s *Store) scanTraceLogs(ctx context.Context, q LogQuery, yield func(*StoredLog) bool) (Scanned, error) {
 	lo, hi := bounds(q.From, q.To)
 	var logs []*StoredLog
+	seen := map[recordID]bool{}
 	sc, err := s.byTrace(ctx, segment.Logs, []otlpwire.TraceID{q.TraceID}, func(it otlpwire.Item, res *segment.Resource) {
 		if !q.resource(res) {
 			return
 		}
-		if l, at, ok := q.read(it, res); ok && at >= lo && at < hi {
+		if l, at, ok := q.read(it, res); ok && at >= lo && at < hi && !seen[l.id()] {
+			seen[l.id()] = true
 			logs = append(logs, l)
 		}
 	})
@@ -223,9 +228,9 @@ func (s *Store) Traces(ctx context.Context, ids []otlpwire.TraceID) (map[otlpwir
 			return
 		}
 		// Of two versions of a span the one that ends later knows more.
-		id := recordID{span.TraceID, span.SpanID, span.Kind}
-		if old, ok := byID[id]; !ok || old.End < span.End {
-			byID[id] = &StoredSpan{Span: span, Resource: res, item: it}
+		sp := &StoredSpan{Span: span, Resource: res, item: it}
+		if old, ok := byID[sp.id()]; !ok || old.End < span.End {
+			byID[sp.id()] = sp
 		}
 	})
 	if err != nil {

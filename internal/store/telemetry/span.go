@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"fmt"
+	"hash/maphash"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -47,6 +48,10 @@ type StoredSpan struct {
 	item     otlpwire.Item
 }
 
+func (s *StoredSpan) id() recordID {
+	return recordID{trace: s.TraceID, span: s.SpanID, kind: s.Kind}
+}
+
 // Attribute returns the span's own attribute, or else the resource's, as text.
 func (s *StoredSpan) Attribute(key string) (string, bool) {
 	if v, ok := s.Span.Attribute(key); ok {
@@ -79,6 +84,19 @@ type StoredLog struct {
 	otlpwire.Log
 	Resource *segment.Resource
 	item     otlpwire.Item
+}
+
+// logSeed makes hashes of log records differ between processes.
+var logSeed = maphash.MakeSeed()
+
+func (l *StoredLog) id() recordID {
+	var h maphash.Hash
+	h.SetSeed(logSeed)
+	for _, part := range [][]byte{l.item.Resource, l.item.Scope, l.item.Raw} {
+		_, _ = h.Write(part) // never fails
+		_ = h.WriteByte(0)
+	}
+	return recordID{hash: h.Sum64()}
 }
 
 // Scope returns name and version of the record's instrumentation scope.
