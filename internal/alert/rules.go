@@ -319,3 +319,21 @@ func span(d time.Duration) string {
 		return fmt.Sprintf("%dd", int(d.Hours())/24)
 	}
 }
+
+// Describe says in words when a rule holds.
+func (t Thresholds) Describe(r Rule) string {
+	switch r {
+	case RollbackRateHigh:
+		return fmt.Sprintf("more than %s of the deployments of a namespace, or of all, were rolled back within %s (at least %s)",
+			percent(t.RollbackRate), span(t.RollbackWindow), count(t.RollbackMinOperations, "deployment"))
+	case DeploymentSlow:
+		return fmt.Sprintf("a deployment takes more than %g times the P99 of its release's successes within %s (at least %d)",
+			t.SlowFactor, span(t.SlowBaseline), t.SlowMinSamples)
+	case DeploymentsFailing:
+		return fmt.Sprintf("more than %d deployments of a release failed in a row", t.Failures)
+	case ReleaseStuck:
+		return fmt.Sprintf("an operation on a release has been running for more than %s", span(t.StuckAfter))
+	default:
+		return fmt.Sprintf("a rollout has been waiting at a gate without data for %s", span(t.NoDataAfter))
+	}
+}

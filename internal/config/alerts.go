@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -12,6 +13,12 @@ type Alerts struct {
 	RollbackRate        RollbackRate        `yaml:"rollbackRate"`
 	SlowDeploy          SlowDeploy          `yaml:"slowDeploy"`
 	ConsecutiveFailures ConsecutiveFailures `yaml:"consecutiveFailures"`
+	StuckPending        StuckPending        `yaml:"stuckPending"`
+	AnalysisNoData      AnalysisNoData      `yaml:"analysisNoData"`
+
+	Interval Duration `yaml:"interval"` // between evaluations; what arrives is looked at within a second
+	URL      string   `yaml:"url"`      // of this server as people reach it, for links in messages
+	Runbooks string   `yaml:"runbooks"` // URL of docs/alerts.md, or of your own page with its anchors
 
 	Receivers []Receiver `yaml:"receivers"`
 }
@@ -30,6 +37,7 @@ type SlowDeploy struct {
 	Factor     float64  `yaml:"factor"`
 	Baseline   Duration `yaml:"baseline"`
 	MinSamples int      `yaml:"minSamples"`
+	Keep       Duration `yaml:"keep"` // how long it fires after the deployment ended
 }
 
 // ConsecutiveFailures fires when more than Count deployments of a release
@@ -38,23 +46,75 @@ type ConsecutiveFailures struct {
 	Count int `yaml:"count"`
 }
 
-// Receiver is told of alerts. Exactly one of the URLs is set.
+// StuckPending fires when an operation has been running for longer than After.
+type StuckPending struct {
+	After Duration `yaml:"after"`
+}
+
+// AnalysisNoData fires when a rollout waits at a gate without data for longer
+// than After.
+type AnalysisNoData struct {
+	After Duration `yaml:"after"`
+}
+
+// Receiver is told of alerts. Exactly one of the URLs is set: as it is, or, where
+// it is a secret, as env:NAME or file:PATH.
 type Receiver struct {
 	Name         string `yaml:"name"`
 	Alertmanager string `yaml:"alertmanager"` // base URL of an Alertmanager
 	Webhook      string `yaml:"webhook"`      // gets Alertmanager's webhook JSON
 	Slack        string `yaml:"slack"`        // incoming webhook URL
-	// SecretFile holds the key that webhook bodies are signed with (HMAC-SHA256).
+	// SecretFile or SecretEnv hold the key that webhook bodies are signed with
+	// (HMAC-SHA256); TokenFile or TokenEnv a bearer token.
 	SecretFile string   `yaml:"secretFile"`
-	Timeout    Duration `yaml:"timeout"` // default 10s
+	SecretEnv  string   `yaml:"secretEnv"`
+	TokenFile  string   `yaml:"tokenFile"`
+	TokenEnv   string   `yaml:"tokenEnv"`
+	Timeout    Duration `yaml:"timeout"` // of one attempt; default 10s
+	// Repeat is after how long an alert that still fires is told again; default
+	// 1m for an Alertmanager, which forgets otherwise, and 4h for the others.
+	Repeat Duration `yaml:"repeat"`
 }
+
+// Kind returns alertmanager, webhook or slack, and the URL or its reference.
+func (r *Receiver) Kind() (kind, url string) {
+	switch {
+	case r.Alertmanager != "":
+		return "alertmanager", r.Alertmanager
+	case r.Webhook != "":
+		return "webhook", r.Webhook
+	default:
+		return "slack", r.Slack
+	}
+}
+
+// WithDefaults returns the receiver with what was left out filled in.
+func (r Receiver) WithDefaults() Receiver {
+	if r.Timeout == 0 {
+		r.Timeout = Duration(10 * time.Second)
+	}
+	if r.Repeat == 0 {
+		r.Repeat = Duration(4 * time.Hour)
+		if r.Alertmanager != "" {
+			r.Repeat = Duration(time.Minute)
+		}
+	}
+	return r
+}
+
+// Runbooks is where docs/alerts.md is read.
+const Runbooks = "https://fairlead.dev/docs/alerts"
 
 func defaultAlerts() Alerts {
 	return Alerts{
 		Enabled:             true,
 		RollbackRate:        RollbackRate{Threshold: 0.20, Window: Duration(time.Hour), MinOperations: 2},
-		SlowDeploy:          SlowDeploy{Factor: 2, Baseline: Duration(30 * 24 * time.Hour), MinSamples: 20},
+		SlowDeploy:          SlowDeploy{Factor: 2, Baseline: Duration(30 * 24 * time.Hour), MinSamples: 20, Keep: Duration(time.Hour)},
 		ConsecutiveFailures: ConsecutiveFailures{Count: 3},
+		StuckPending:        StuckPending{After: Duration(30 * time.Minute)},
+		AnalysisNoData:      AnalysisNoData{After: Duration(5 * time.Minute)},
+		Interval:            Duration(15 * time.Second),
+		Runbooks:            Runbooks,
 	}
 }
 
@@ -80,6 +140,23 @@ func (a *Alerts) validate(p *problems) {
 	if a.ConsecutiveFailures.Count < 1 {
 		p.add("consecutiveFailures.count", a.ConsecutiveFailures.Count, "want at least 1")
 	}
+	if a.SlowDeploy.Keep < Duration(time.Minute) {
+		p.add("slowDeploy.keep", a.SlowDeploy.Keep, "want at least 1m")
+	}
+	if a.StuckPending.After < Duration(time.Minute) {
+		p.add("stuckPending.after", a.StuckPending.After, "want at least 1m")
+	}
+	if a.AnalysisNoData.After < 0 {
+		p.add("analysisNoData.after", a.AnalysisNoData.After, "want 0 or more")
+	}
+	if a.Interval < Duration(time.Second) {
+		p.add("interval", a.Interval, "want at least 1s")
+	}
+	for field, v := range map[string]string{"url": a.URL, "runbooks": a.Runbooks} {
+		if v != "" && !webURL(v) {
+			p.add(field, v, "want an http or https URL")
+		}
+	}
 	names := map[string]bool{}
 	for i := range a.Receivers {
 		validateReceiver(p, i, &a.Receivers[i], names)
@@ -97,17 +174,40 @@ func validateReceiver(parent *problems, i int, r *Receiver, names map[string]boo
 	if r.Timeout < 0 {
 		p.add("timeout", r.Timeout, "want more than 0")
 	}
+	if r.Repeat < 0 || r.Repeat > 0 && r.Repeat < Duration(10*time.Second) {
+		p.add("repeat", r.Repeat, "want at least 10s")
+	}
+	if r.SecretFile != "" && r.SecretEnv != "" {
+		p.add("", nil, "want one of secretFile and secretEnv")
+	}
+	if r.TokenFile != "" && r.TokenEnv != "" {
+		p.add("", nil, "want one of tokenFile and tokenEnv")
+	}
+	if r.Webhook == "" && (r.SecretFile != "" || r.SecretEnv != "") {
+		p.add("", nil, "only a webhook is signed: secretFile and secretEnv go with webhook")
+	}
 	given := 0
 	for _, u := range []struct{ field, value string }{{"alertmanager", r.Alertmanager}, {"webhook", r.Webhook}, {"slack", r.Slack}} {
 		if u.value == "" {
 			continue
 		}
 		given++
-		if parsed, err := url.Parse(u.value); err != nil || parsed.Host == "" || (parsed.Scheme != "http" && parsed.Scheme != "https") {
-			p.add(u.field, "...", "want an http or https URL")
+		// The value may be a secret, so it is not shown.
+		if !webURL(u.value) && !reference(u.value) {
+			p.add(u.field, "...", "want an http or https URL, env:NAME or file:PATH")
 		}
 	}
 	if given != 1 {
 		p.add("", nil, "want exactly one of alertmanager, webhook, slack; found %d", given)
 	}
+}
+
+func webURL(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https")
+}
+
+// reference reports whether s says where a secret is.
+func reference(s string) bool {
+	return strings.HasPrefix(s, "env:") && len(s) > len("env:") || strings.HasPrefix(s, "file:") && len(s) > len("file:")
 }
