@@ -1,8 +1,9 @@
 // Package api is the server's own JSON API under /api/v1/: releases,
-// operations, failure snapshots and rollouts. openapi.yaml describes it.
+// operations, failure snapshots, rollouts and alerts. openapi.yaml describes it.
 package api
 
 import (
+	"context"
 	_ "embed"
 	"encoding/json"
 	"errors"
@@ -14,7 +15,9 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"fairlead.dev/fairlead/internal/alerting"
 	"fairlead.dev/fairlead/internal/release"
+	"fairlead.dev/fairlead/internal/store/audit"
 	"fairlead.dev/fairlead/internal/store/operations"
 	"fairlead.dev/fairlead/internal/store/rollouts"
 )
@@ -29,6 +32,10 @@ const Prefix = "/api/v1/"
 type Stores struct {
 	Operations *operations.Store
 	Rollouts   *rollouts.Store
+	Alerts     *alerting.Engine // nil: alerts are off
+	Audit      *audit.Store
+	// Caller names who makes a request, for the record of actions.
+	Caller func(context.Context) string
 }
 
 // Handler answers the API's requests.
@@ -43,7 +50,7 @@ func New(s Stores) (*Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read openapi.yaml: %w", err)
 	}
-	a := api{store: s.Operations, rolloutStore: s.Rollouts}
+	a := api{store: s.Operations, rolloutStore: s.Rollouts, alerting: s.Alerts, auditStore: s.Audit, caller: s.Caller}
 	h := &Handler{mux: http.NewServeMux()}
 	for pattern, answer := range map[string]http.Handler{
 		"GET /api/v1/releases":                    handler(a.releases),
@@ -53,6 +60,12 @@ func New(s Stores) (*Handler, error) {
 		"GET /api/v1/snapshots/{id...}":           handler(a.snapshot),
 		"GET /api/v1/rollouts":                    handler(a.rollouts),
 		"GET /api/v1/rollouts/{id...}":            handler(a.rollout),
+		"GET /api/v1/alerts":                      handler(a.alerts),
+		"POST /api/v1/alerts/{name}/test":         handler(a.testAlert),
+		"GET /api/v1/silences":                    handler(a.silences),
+		"POST /api/v1/silences":                   handler(a.addSilence),
+		"DELETE /api/v1/silences/{id}":            handler(a.endSilence),
+		"GET /api/v1/audit":                       handler(a.audit),
 		"GET /api/v1/openapi.json": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			_, _ = w.Write(description)
@@ -76,6 +89,9 @@ func (h *Handler) Patterns() []string { return slices.Clone(h.patterns) }
 type api struct {
 	store        *operations.Store
 	rolloutStore *rollouts.Store
+	alerting     *alerting.Engine
+	auditStore   *audit.Store
+	caller       func(context.Context) string
 }
 
 // handler answers with a value to encode, or an error to translate.
@@ -88,7 +104,10 @@ func (h handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case errors.As(err, &bad):
 		writeError(w, http.StatusBadRequest, bad.Error())
-	case errors.Is(err, operations.ErrNotFound), errors.Is(err, rollouts.ErrNotFound):
+	case errors.Is(err, alerting.ErrInput):
+		writeError(w, http.StatusBadRequest, err.Error())
+	case errors.Is(err, operations.ErrNotFound), errors.Is(err, rollouts.ErrNotFound), errors.Is(err, alerting.ErrNotFound),
+		errors.Is(err, alerting.ErrUnknownRule), errors.Is(err, errAlertsOff):
 		writeError(w, http.StatusNotFound, err.Error())
 	case err != nil:
 		writeError(w, http.StatusInternalServerError, err.Error())

@@ -16,8 +16,12 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 	"sigs.k8s.io/yaml"
 
+	"fairlead.dev/fairlead/internal/alert"
+	"fairlead.dev/fairlead/internal/alerting"
 	"fairlead.dev/fairlead/internal/release"
 	"fairlead.dev/fairlead/internal/rollout"
+	"fairlead.dev/fairlead/internal/store/alerts"
+	"fairlead.dev/fairlead/internal/store/audit"
 	"fairlead.dev/fairlead/internal/store/operations"
 	"fairlead.dev/fairlead/internal/store/rollouts"
 )
@@ -139,6 +143,9 @@ func TestDescriptionMatchesTypes(t *testing.T) {
 	for name, v := range map[string]any{
 		"Error": Error{}, "Release": Release{}, "ReleaseList": ReleaseList{}, "Operation": Operation{}, "OperationList": OperationList{}, "Snapshot": Snapshot{},
 		"RolloutList": RolloutList{}, "RolloutDetail": RolloutDetail{}, "Rollout": rollout.Record{}, "RolloutStep": rollout.RecordStep{}, "RolloutChange": rollouts.Change{},
+		"AlertOverview": alerting.Overview{}, "Alert": alerting.Entry{}, "AlertDelivery": alerts.Delivery{}, "AlertRule": alerting.RuleInfo{},
+		"AlertReceiver": alerting.ReceiverInfo{}, "AlertTest": AlertTest{}, "AlertTestResult": alerting.TestResult{}, "SilenceList": SilenceList{},
+		"Silence": alert.Silence{}, "SilenceRequest": SilenceRequest{}, "AuditList": AuditList{}, "AuditEntry": audit.Entry{},
 	} {
 		fields := jsonFields(reflect.TypeOf(v))
 		var described []string

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,6 +12,9 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"fairlead.dev/fairlead/internal/alert"
+	"fairlead.dev/fairlead/internal/alerting"
 )
 
 // DefaultServer is where a server on this machine listens.
@@ -69,7 +73,39 @@ func (c Client) Rollout(ctx context.Context, id string) (out RolloutDetail, err 
 	return out, c.get(ctx, "rollouts/"+id, nil, &out)
 }
 
+// Alerts returns what fires, is pending or was resolved within a day, with rules,
+// receivers and silences.
+func (c Client) Alerts(ctx context.Context, query url.Values) (out alerting.Overview, err error) {
+	return out, c.get(ctx, "alerts", query, &out)
+}
+
+// TestAlert sends a test of the alert to every receiver. It needs a token with
+// the access write, as Silence and Unsilence do.
+func (c Client) TestAlert(ctx context.Context, name string) (out AlertTest, err error) {
+	return out, c.do(ctx, http.MethodPost, "alerts/"+url.PathEscape(name)+"/test", nil, nil, &out)
+}
+
+// Silence keeps alerts from being told.
+func (c Client) Silence(ctx context.Context, want SilenceRequest) (out alert.Silence, err error) {
+	return out, c.do(ctx, http.MethodPost, "silences", nil, want, &out)
+}
+
+// Unsilence ends a silence.
+func (c Client) Unsilence(ctx context.Context, id string) (out alert.Silence, err error) {
+	return out, c.do(ctx, http.MethodDelete, "silences/"+url.PathEscape(id), nil, nil, &out)
+}
+
+// Audit returns a page of what was done through the server, newest first.
+func (c Client) Audit(ctx context.Context, query url.Values) (out AuditList, err error) {
+	return out, c.get(ctx, "audit", query, &out)
+}
+
 func (c Client) get(ctx context.Context, path string, query url.Values, out any) error {
+	return c.do(ctx, http.MethodGet, path, query, nil, out)
+}
+
+// do makes one request; in is sent as JSON unless it is nil.
+func (c Client) do(ctx context.Context, method, path string, query url.Values, in, out any) error {
 	base := c.Server
 	if base == "" {
 		base = DefaultServer
@@ -80,9 +116,20 @@ func (c Client) get(ctx context.Context, path string, query url.Values, out any)
 	}
 	u = u.JoinPath(strings.TrimPrefix(Prefix, "/"), path)
 	u.RawQuery = query.Encode()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	var sent io.Reader
+	if in != nil {
+		text, err := json.Marshal(in)
+		if err != nil {
+			return err
+		}
+		sent = bytes.NewReader(text)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), sent)
 	if err != nil {
 		return err
+	}
+	if in != nil {
+		req.Header.Set("Content-Type", "application/json")
 	}
 	if c.Token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.Token)
@@ -108,6 +155,9 @@ func (c Client) get(ctx context.Context, path string, query url.Values, out any)
 		var e Error
 		if json.Unmarshal(body, &e) != nil || e.Message == "" {
 			e.Message = resp.Status
+			if text := strings.TrimSpace(string(body)); text != "" && len(text) < 300 {
+				e.Message += ": " + text
+			}
 		}
 		if resp.StatusCode == http.StatusUnauthorized {
 			e.Message += " (set FAIRLEAD_TOKEN)"

@@ -38,6 +38,7 @@ func newRootCommand(s Streams) *cobra.Command {
 	cmd.SetOut(s.Out)
 	cmd.SetErr(s.Err)
 	cmd.AddCommand(
+		newAlertsCommand(s),
 		newCanaryCommand(s),
 		newExportCommand(s),
 		newHelmCommand(),

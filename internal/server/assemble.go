@@ -15,6 +15,8 @@ func (s *Server) assemble(ctx context.Context) error {
 		s.openTelemetry,
 		s.openOperations,
 		s.openRollouts,
+		s.openAudit,
+		s.openAlerts,
 		s.openAPI,
 		s.openJudge,
 		s.openForwarding,

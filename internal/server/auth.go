@@ -82,6 +82,14 @@ func Allowed(ctx context.Context, access Access) bool {
 	return ok && f(access)
 }
 
+type callerKey struct{}
+
+// Caller names the token that the request of ctx came with, "" without one.
+func Caller(ctx context.Context) string {
+	name, _ := ctx.Value(callerKey{}).(string)
+	return name
+}
+
 // guard lets a request through to next when its token gives access.
 func (b *bearers) guard(access Access, next http.Handler) http.Handler {
 	if access == "" {
@@ -89,8 +97,10 @@ func (b *bearers) guard(access Access, next http.Handler) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		authorization := r.Header.Get("Authorization")
+		caller := ""
 		if access != AccessNone {
-			if _, err := b.check(authorization, string(access)); err != nil {
+			var err error
+			if caller, err = b.check(authorization, string(access)); err != nil {
 				code := http.StatusUnauthorized
 				if errors.Is(err, errAccess) {
 					code = http.StatusForbidden
@@ -104,7 +114,8 @@ func (b *bearers) guard(access Access, next http.Handler) http.Handler {
 			_, err := b.check(authorization, string(a))
 			return err == nil
 		}
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), allowedKey{}, allowed)))
+		ctx := context.WithValue(context.WithValue(r.Context(), allowedKey{}, allowed), callerKey{}, caller)
+		next.ServeHTTP(w, r.WithContext(ctx))
 	})
 }
 

@@ -18,8 +18,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"fairlead.dev/fairlead/internal/alerting"
 	"fairlead.dev/fairlead/internal/config"
 	"fairlead.dev/fairlead/internal/otlp"
+	"fairlead.dev/fairlead/internal/store/audit"
 	"fairlead.dev/fairlead/internal/store/metrics"
 	"fairlead.dev/fairlead/internal/store/operations"
 	"fairlead.dev/fairlead/internal/store/rollouts"
@@ -48,7 +50,9 @@ type Server struct {
 	metricsStore *metrics.Store
 	operations   *operations.Store
 	rollouts     *rollouts.Store
-	tempo        http.Handler // the telemetry part's trace API, without its prefix
+	audit        *audit.Store
+	alerting     *alerting.Engine // nil: off
+	tempo        http.Handler     // the telemetry part's trace API, without its prefix
 	receiver     *otlp.Receiver
 	http         *http.Server
 	httpAddr     string
