@@ -44,6 +44,7 @@ func newRootCommand(s Streams) *cobra.Command {
 		newHelmCommand(),
 		newReleasesCommand(s),
 		newReleaseCommand(s),
+		newRolloutCommand(s),
 		newServerCommand(s),
 		newVersionCommand(s),
 	)
