@@ -22,6 +22,9 @@ const (
 	// AnnotationTraceparent gives the trace, in W3C form, that the next rollout
 	// is recorded in. Without it the trace id derives from status.rolloutID.
 	AnnotationTraceparent = "fairlead.dev/traceparent"
+	// AnnotationHelmPromoted says, for the promotion strategy helm, that the
+	// stable release was upgraded for the rollout whose status.rolloutID it holds.
+	AnnotationHelmPromoted = "fairlead.dev/helm-promoted"
 )
 
 // Finalizer restores the route to stable before a CanaryRelease goes.
@@ -48,4 +51,10 @@ func (c *CanaryRelease) Aborted(rolloutID string) bool {
 func (c *CanaryRelease) RetryAsked() bool {
 	v := c.Annotations[AnnotationRetry]
 	return v != "" && v != c.Status.Retried
+}
+
+// HelmPromoted reports whether the annotations say that the stable release was
+// upgraded for the rollout.
+func (c *CanaryRelease) HelmPromoted(rolloutID string) bool {
+	return rolloutID != "" && strings.TrimSpace(c.Annotations[AnnotationHelmPromoted]) == rolloutID
 }

@@ -40,12 +40,10 @@ person acts, 4 --timeout ran out, 1 could not, 130 interrupted.`,
 		newRolloutGetCommand(s),
 		newRolloutWatchCommand(s),
 		newRolloutWaitCommand(s),
-		newRolloutApproveCommand(s),
-		newRolloutPauseCommand(s, true),
-		newRolloutPauseCommand(s, false),
-		newRolloutAbortCommand(s),
-		newRolloutRetryCommand(s),
 	)
+	for verb := range rolloutWishes {
+		cmd.AddCommand(newRolloutAskCommand(s, verb))
+	}
 	return cmd
 }
 

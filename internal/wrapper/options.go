@@ -107,4 +107,7 @@ type Options struct {
 	Width    func() int
 	// Version is fairlead's own.
 	Version string
+	// Traceparent is the trace to join in place of the environment's; "" is the
+	// environment's.
+	Traceparent string
 }

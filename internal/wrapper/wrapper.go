@@ -122,6 +122,9 @@ func (s *session) begin(ctx context.Context) {
 		Version: s.o.Version, Timeout: s.o.Config.ExportTimeout, Sinks: s.outputs.sinks(), Resource: clusterResource(s.o.Config.Cluster),
 	})
 	ctx = s.emitter.FromEnvironment(ctx)
+	if s.o.Traceparent != "" {
+		ctx = emit.WithTraceparent(ctx, s.o.Traceparent)
+	}
 	s.ctx, s.span = s.emitter.Start(ctx, release.SpanName(s.inv.Verb), s.start)
 
 	s.op = begin(s.inv)
