@@ -15,7 +15,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -234,6 +233,10 @@ func (b *bench) requests(ctx context.Context, out io.Writer) error {
 		if _, err := b.time(ctx, b.helm, "install", name, b.chart, "--wait", "--timeout", "10m", "--set", fmt.Sprintf("replicas=%d", n)); err != nil {
 			return err
 		}
+		since, err := auditSize()
+		if err != nil {
+			return err
+		}
 		b.mu.Lock()
 		b.received = nil
 		b.mu.Unlock()
@@ -246,29 +249,13 @@ func (b *bench) requests(ctx context.Context, out io.Writer) error {
 		got := slices.Clone(b.received)
 		b.mu.Unlock()
 		fmt.Fprintf(out, "API requests, upgrade of %d pods\t\t%s\t%v requests\tconstant in pods\t1\n", n, ms(took.Seconds()), got)
+		if err := printRequests(out, since); err != nil {
+			return err
+		}
 		if _, err := b.time(ctx, b.helm, "uninstall", name, "--wait"); err != nil {
 			return err
 		}
 	}
-	return b.audited(out)
-}
-
-// audited counts what the API server itself logged of us, where it logs.
-func (b *bench) audited(out io.Writer) error {
-	data, err := os.ReadFile(os.Getenv("FAIRLEAD_TEST_LOGS") + "/audit.log")
-	if err != nil {
-		return nil //nolint:nilerr // the cluster keeps no audit log
-	}
-	verbs := map[string]int{}
-	verb := regexp.MustCompile(`"verb":"(\w+)"`)
-	for line := range strings.SplitSeq(string(data), "\n") {
-		if strings.Contains(line, `"userAgent":"fairlead`) && strings.Contains(line, `"stage":"ResponseComplete"`) {
-			if m := verb.FindStringSubmatch(line); m != nil {
-				verbs[m[1]]++
-			}
-		}
-	}
-	fmt.Fprintf(out, "API server's audit log, all runs\t\t\t%v\t\t\n", verbs)
 	return nil
 }
 

@@ -113,6 +113,7 @@ func NewClient(opts ClientOptions) (*Client, error) {
 	config.UserAgent = orDefault(opts.UserAgent, "fairlead")
 	config.WarningHandler = rest.NoWarnings{} // deprecations are Helm's to tell
 	config.Wrap(c.requests.wrap)
+	config.Wrap(newFirstRequest().wrap)
 
 	if c.metadata, err = metadata.NewForConfig(config); err != nil {
 		return nil, fmt.Errorf("prepare a client for %s: %w", config.Host, err)
