@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 
+	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/zstd"
 
 	"fairlead.dev/fairlead/internal/store/otlpwire"
@@ -27,8 +28,9 @@ const (
 	maxDecoded = 256 << 20
 )
 
-// codec compresses and decompresses chunks. Two encoders: chunks that will be
-// rewritten soon get the fast one.
+// codec compresses and decompresses chunks. What sealing will rewrite soon is
+// kept light: compressing it well would be work for minutes' use, a fifth of all
+// that small or mixed requests cost.
 type codec struct {
 	fast, best *zstd.Encoder
 	dec        *zstd.Decoder
@@ -50,11 +52,18 @@ func newCodec() (*codec, error) {
 	return &codec{fast: fast, best: best, dec: dec}, nil
 }
 
+// lightChunk begins a chunk that is kept light: one S2 block, without columns.
+// Any other chunk begins with the length of its columns, which is not 0.
+const lightChunk = 0
+
 // decode returns a chunk's body, an encoded TracesData or LogsData.
 func (c *codec) decode(kind Kind, data []byte) ([]byte, error) {
 	n, k := binary.Uvarint(data)
 	if k <= 0 || n > uint64(len(data)-k) {
 		return nil, fmt.Errorf("%w: %w: shorter than its columns", ErrCorrupt, ErrBadChunk)
+	}
+	if n == lightChunk {
+		return decodeLight(data[k:])
 	}
 	columns, err := c.dec.DecodeAll(data[k:k+int(n)], nil)
 	if err != nil {
@@ -67,10 +76,25 @@ func (c *codec) decode(kind Kind, data []byte) ([]byte, error) {
 	return join(kind, columns, body)
 }
 
-// compress encodes the part: its columns and the rest, each compressed.
-func (c *codec) compress(enc *zstd.Encoder, kind Kind, part []resolved) ([]byte, error) {
-	items := make([]otlpwire.Item, len(part))
-	size, res := 0, int64(-1)
+func decodeLight(block []byte) ([]byte, error) {
+	n, err := s2.DecodedLen(block)
+	if err == nil && n > maxDecoded {
+		err = fmt.Errorf("claims to hold %d bytes", n)
+	}
+	var body []byte
+	if err == nil {
+		body, err = s2.Decode(nil, block)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w: decompress: %w", ErrCorrupt, ErrBadChunk, err)
+	}
+	return body, nil
+}
+
+// itemsOf returns the items of a part and about how many bytes they take.
+func itemsOf(part []resolved) (items []otlpwire.Item, size int) {
+	items = make([]otlpwire.Item, len(part))
+	res := int64(-1)
 	for i, r := range part {
 		items[i] = r.Item
 		size += len(r.Raw) + 8
@@ -79,6 +103,21 @@ func (c *codec) compress(enc *zstd.Encoder, kind Kind, part []resolved) ([]byte,
 			res = r.res
 		}
 	}
+	return items, size
+}
+
+// light encodes the part with the least work.
+func light(part []resolved) []byte {
+	items, size := itemsOf(part)
+	body := otlpwire.Append(make([]byte, 0, size), items)
+	data := make([]byte, 1+s2.MaxEncodedLen(len(body)))
+	data[0] = lightChunk
+	return data[:1+len(s2.Encode(data[1:], body))]
+}
+
+// compress encodes the part: its columns and the rest, each compressed.
+func (c *codec) compress(kind Kind, part []resolved) ([]byte, error) {
+	items, size := itemsOf(part)
 	columns, rest, err := split(kind, items)
 	if err != nil {
 		return nil, err
@@ -86,7 +125,7 @@ func (c *codec) compress(enc *zstd.Encoder, kind Kind, part []resolved) ([]byte,
 	packed := c.fast.EncodeAll(columns, nil)
 	data := binary.AppendUvarint(make([]byte, 0, len(packed)+size/8), uint64(len(packed)))
 	data = append(data, packed...)
-	return enc.EncodeAll(otlpwire.Append(make([]byte, 0, size), rest), data), nil
+	return c.best.EncodeAll(otlpwire.Append(make([]byte, 0, size), rest), data), nil
 }
 
 // chunk is one row of the chunks table with its index entries.
@@ -194,17 +233,17 @@ func describe(kind Kind, part []resolved) *chunk {
 // encode makes a chunk of one part of a plan that is not sealed yet.
 func (c *codec) encode(kind Kind, part []resolved) (_ *chunk, err error) {
 	ch := describe(kind, part)
-	enc := c.fast
-	if ch.final() {
-		enc = c.best
+	if !ch.final() {
+		ch.data = light(part)
+		return ch, nil
 	}
-	ch.data, err = c.compress(enc, kind, part)
+	ch.data, err = c.compress(kind, part)
 	return ch, err
 }
 
 // encodeSealed makes a chunk that is not rewritten again.
 func (c *codec) encodeSealed(kind Kind, part []resolved) (_ *chunk, err error) {
 	ch := describe(kind, part)
-	ch.data, err = c.compress(c.best, kind, part)
+	ch.data, err = c.compress(kind, part)
 	return ch, err
 }

@@ -55,6 +55,8 @@ var migrations = []string{
 		first INTEGER NOT NULL,
 		data  BLOB NOT NULL,
 		PRIMARY KEY(kind, run, first)) WITHOUT ROWID;`,
+	// Version 2 may hold light chunks, which version 1 cannot read.
+	`SELECT 1`,
 }
 
 // ErrNewer is returned by Open for a file that a later version wrote.
