@@ -95,13 +95,19 @@ type Verdict struct {
 	Message string `json:"message,omitempty"`
 	// At is the end of the newest samples.
 	// +optional
-	At *metav1.Time `json:"at,omitempty"`
+	At *metav1.MicroTime `json:"at,omitempty"`
 	// CanaryRequests and CanaryErrors were served by the canary in this rollout:
 	// the errors are the requests of users that it harmed.
 	// +optional
 	CanaryRequests int64 `json:"canaryRequests,omitempty"`
 	// +optional
 	CanaryErrors int64 `json:"canaryErrors,omitempty"`
+	// StepIndex and StepRequests are the step, from 0, and the canary's requests
+	// in it that the verdict counts.
+	// +optional
+	StepIndex int32 `json:"stepIndex,omitempty"`
+	// +optional
+	StepRequests int64 `json:"stepRequests,omitempty"`
 	// FailedChecks are the first of those that failed.
 	// +kubebuilder:validation:MaxItems=10
 	// +listType=atomic
@@ -112,10 +118,8 @@ type Verdict struct {
 	// +listType=atomic
 	// +optional
 	SampleTraces []string `json:"sampleTraces,omitempty"`
-	// Cutoff is up to when samples were folded, and Hash digests the evidence:
-	// whoever folds the same samples again gets the same.
-	// +optional
-	Cutoff *metav1.MicroTime `json:"cutoff,omitempty"`
+	// Hash digests the evidence up to At: whoever folds the same samples again
+	// gets the same.
 	// +optional
 	Hash string `json:"hash,omitempty"`
 }

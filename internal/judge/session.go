@@ -68,6 +68,23 @@ func Open(ctx context.Context, source analysis.Source, config analysis.Config, s
 	return s, err
 }
 
+// Resume is Open for a rollout whose parameters were frozen before, after a
+// restart: config is what [Session.Config] was then. Nothing of the past is
+// read again, so that what is folded leads to the same evidence.
+func Resume(ctx context.Context, source analysis.Source, config analysis.Config, subject Subject, start time.Time, frozen analysis.Frozen) (*Session, error) {
+	tracks, err := subject.Tracks()
+	if err != nil {
+		return nil, err
+	}
+	s := &Session{source: source, config: config, tracks: tracks, start: start, next: start, frozen: frozen}
+	_, samples, err := s.fetch(ctx, start.Add(-time.Duration(config.ScrapeInterval)), start, false)
+	if err != nil {
+		return nil, err
+	}
+	s.judge, err = analysis.New(config, frozen, analysis.Options{Queries: samples.Queries})
+	return s, err
+}
+
 // Config is the configuration in force.
 func (s *Session) Config() analysis.Config { return s.config }
 

@@ -1,0 +1,121 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"fairlead.dev/fairlead/api/v1alpha1"
+	"fairlead.dev/fairlead/internal/rollout"
+)
+
+const (
+	// refusedAgain is when a CanaryRelease that cannot be rolled out is looked
+	// at again.
+	refusedAgain = 30 * time.Second
+	// defaultDrain is how long a canary without traffic keeps its pods: the data
+	// plane takes the weights a moment after the API has them (Traefik at most
+	// every two seconds), and requests that are under way end.
+	defaultDrain = 10 * time.Second
+	// acceptedWithin is how long a rollback waits for the data plane to say that
+	// it has taken weight 0, before the pods go all the same.
+	acceptedWithin = 30 * time.Second
+)
+
+// act does what was decided and returns when to come back; 0 = at the next event.
+func (r *Reconciler) act(ctx context.Context, cr *v1alpha1.CanaryRelease, s *scene, a rollout.Action) (time.Duration, error) {
+	r.tell.decided(ctx, cr, s, a)
+	if !a.State.Phase.Ended() && a.State.Phase != rollout.PhaseIdle {
+		defer r.tell.flush()
+	}
+	if a.State.Phase != rollout.PhaseProgressing {
+		r.looks.Forget(client.ObjectKeyFromObject(cr))
+	}
+	r.seenEmpty(cr, s)
+	switch a.Kind {
+	case rollout.ActNext:
+		return 0, nil
+	case rollout.ActWait:
+		return r.until(s, a), nil
+	case rollout.ActSetWeight:
+		if err := s.router.SetWeight(ctx, a.Weight); err != nil {
+			return 0, fmt.Errorf("set weight %d: %w", a.Weight, err)
+		}
+		r.tell.weighed(cr, s, a, r.now())
+		return settle, nil
+	case rollout.ActScaleCanary:
+		return r.scaleCanary(ctx, cr, s, a)
+	case rollout.ActPromote:
+		if s.promote == nil {
+			return time.Until(s.seen.Now.Add(30 * time.Second)), nil // somebody else promotes; its watch tells
+		}
+		if err := s.promote(ctx); err != nil {
+			return 0, fmt.Errorf("upgrade stable: %w", err)
+		}
+		return settle, nil
+	case rollout.ActWebhook:
+		return r.hooks.call(ctx, cr, a)
+	case rollout.ActRelease:
+		if controllerutil.RemoveFinalizer(cr, v1alpha1.Finalizer) {
+			return 0, r.client.Update(ctx, cr, client.FieldOwner(fieldOwner))
+		}
+		return 0, nil
+	}
+	return 0, fmt.Errorf("action %q is not known", a.Kind)
+}
+
+// until is when to come back at the latest.
+func (r *Reconciler) until(s *scene, a rollout.Action) time.Duration {
+	wait := time.Duration(0)
+	if !a.Until.IsZero() {
+		wait = max(time.Millisecond, a.Until.Sub(s.seen.Now))
+	}
+	active := a.State.Phase == rollout.PhaseProgressing || a.State.Phase == rollout.PhasePromoting
+	if active && (s.seen.Canary.Ready < s.seen.Canary.Desired || a.State.Phase == rollout.PhasePromoting && s.seen.Stable.Ready < s.seen.Stable.Desired) {
+		wait = notReady
+	}
+	return wait
+}
+
+// scaleCanary gives the canary its pods, or takes them once its traffic has
+// drained.
+func (r *Reconciler) scaleCanary(ctx context.Context, cr *v1alpha1.CanaryRelease, s *scene, a rollout.Action) (time.Duration, error) {
+	if a.Replicas == 0 {
+		if left := r.drainLeft(cr, s); left > 0 {
+			return left, nil
+		}
+	}
+	if err := r.scale(ctx, s.canary, a.Replicas); err != nil {
+		return 0, fmt.Errorf("scale the canary to %d: %w", a.Replicas, err)
+	}
+	return settle, nil
+}
+
+// seenEmpty notes since when the canary is seen without traffic.
+func (r *Reconciler) seenEmpty(cr *v1alpha1.CanaryRelease, s *scene) {
+	key := client.ObjectKeyFromObject(cr)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if s.seen.Weight != 0 {
+		delete(r.empty, key)
+	} else if r.empty[key].IsZero() {
+		r.empty[key] = s.seen.Now
+	}
+}
+
+// drainLeft is how long the canary's pods are needed yet: until the data plane
+// has had its time since it took weight 0. After a restart the time counts anew.
+func (r *Reconciler) drainLeft(cr *v1alpha1.CanaryRelease, s *scene) time.Duration {
+	if s.seen.Canary.Ready == 0 || s.seen.Canary.Broken != "" {
+		return 0 // nobody is served by it
+	}
+	if !s.route.OK && s.seen.Now.Sub(s.state.PhaseStarted) < acceptedWithin {
+		return settle
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.drain - s.seen.Now.Sub(r.empty[client.ObjectKeyFromObject(cr)])
+}

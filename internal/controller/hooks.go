@@ -1,0 +1,206 @@
+package controller
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"fairlead.dev/fairlead/api/v1alpha1"
+	"fairlead.dev/fairlead/internal/notify"
+	"fairlead.dev/fairlead/internal/rollout"
+)
+
+const (
+	// askAgain is how soon a webhook that gave no answer is asked again.
+	askAgain = 10 * time.Second
+	// tellTimes is how often a webhook is told of a rollback before it is given up.
+	tellTimes = 3
+)
+
+// hookCall is what a webhook is sent.
+type hookCall struct {
+	RolloutID     string            `json:"rolloutID"`
+	TraceID       string            `json:"traceID"`
+	Namespace     string            `json:"namespace"`
+	Name          string            `json:"name"`
+	Service       string            `json:"service"`
+	Webhook       string            `json:"webhook"`
+	Stage         string            `json:"stage"`
+	Step          int               `json:"step"` // from 1
+	Weight        int32             `json:"weight"`
+	CanaryVersion string            `json:"canaryVersion,omitempty"`
+	StableVersion string            `json:"stableVersion,omitempty"`
+	Reason        string            `json:"reason,omitempty"`
+	Message       string            `json:"message,omitempty"`
+	Verdict       *v1alpha1.Verdict `json:"verdict,omitempty"`
+}
+
+// hooks calls the webhooks of rollouts.
+type hooks struct {
+	client client.Client
+	reader client.Reader // past the cache: Secrets are not watched
+	http   *http.Client
+	now    func() time.Time
+
+	mu    sync.Mutex
+	tries map[types.NamespacedName]tries
+}
+
+// tries counts how often a stage was called in vain.
+type tries struct {
+	of string
+	n  int
+}
+
+func newHooks(c client.Client, reader client.Reader) *hooks {
+	return &hooks{
+		client: c, reader: reader, now: time.Now, tries: map[types.NamespacedName]tries{},
+		http: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
+	}
+}
+
+func (h *hooks) forget(key types.NamespacedName) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.tries, key)
+}
+
+var stages = []rollout.Stage{rollout.StageBeforeStep, rollout.StageGate, rollout.StagePromotion, rollout.StageAfterRollback}
+
+// answers are what the webhooks have said so far; none configured is a yes.
+func (h *hooks) answers(cr *v1alpha1.CanaryRelease) map[rollout.Stage]rollout.Answer {
+	out := map[rollout.Stage]rollout.Answer{}
+	for _, stage := range stages {
+		out[stage] = rollout.AnswerPass
+		for _, w := range cr.Spec.Webhooks {
+			if w.Stage == string(stage) {
+				out[stage] = rollout.AnswerNone
+			}
+		}
+		if p := cr.Status.Progress; p != nil && out[stage] == rollout.AnswerNone && p.Answers[string(stage)] != "" {
+			out[stage] = rollout.Answer(p.Answers[string(stage)])
+		}
+	}
+	return out
+}
+
+// call asks the webhooks of a stage and keeps what they say in the status. It
+// returns when to come back.
+func (h *hooks) call(ctx context.Context, cr *v1alpha1.CanaryRelease, a rollout.Action) (time.Duration, error) {
+	answer, problem := rollout.AnswerPass, ""
+	for i := range cr.Spec.Webhooks {
+		w := &cr.Spec.Webhooks[i]
+		if w.Stage != string(a.Stage) {
+			continue
+		}
+		yes, err := h.post(ctx, cr, w, a)
+		switch {
+		case err != nil && answer == rollout.AnswerPass:
+			answer, problem = rollout.AnswerNone, fmt.Sprintf("webhook %s: %v", w.Name, err)
+		case err == nil && !yes:
+			answer = rollout.AnswerFail
+		}
+	}
+	if answer == rollout.AnswerNone {
+		key := client.ObjectKeyFromObject(cr)
+		of := fmt.Sprintf("%s %s %d", cr.Status.RolloutID, a.Stage, a.State.Step)
+		h.mu.Lock()
+		t := h.tries[key]
+		if t.of != of {
+			t = tries{of: of}
+		}
+		t.n++
+		h.tries[key] = t
+		h.mu.Unlock()
+		if a.Stage != rollout.StageAfterRollback || t.n < tellTimes {
+			before := cr.Status.DeepCopy()
+			cr.Status.Message = cut(a.Message + ": no answer yet: " + problem)
+			if before.Message != cr.Status.Message {
+				return askAgain, h.client.Status().Update(ctx, cr, client.FieldOwner(fieldOwner))
+			}
+			return askAgain, nil
+		}
+		answer = rollout.AnswerFail // nobody waits for it: the rollback is done
+	}
+	if cr.Status.Progress.Answers == nil {
+		cr.Status.Progress.Answers = map[string]string{}
+	}
+	cr.Status.Progress.Answers[string(a.Stage)] = string(answer)
+	return time.Millisecond, h.client.Status().Update(ctx, cr, client.FieldOwner(fieldOwner))
+}
+
+// post asks one webhook: 2xx is a yes, 4xx a no, anything else no answer.
+func (h *hooks) post(ctx context.Context, cr *v1alpha1.CanaryRelease, w *v1alpha1.Webhook, a rollout.Action) (bool, error) {
+	call := hookCall{
+		RolloutID: cr.Status.RolloutID, TraceID: cr.Status.TraceID, Namespace: cr.Namespace, Name: cr.Name, Service: cr.Spec.Service,
+		Webhook: w.Name, Stage: w.Stage, Step: a.State.Step + 1, CanaryVersion: cr.Status.CanaryVersion, StableVersion: cr.Status.StableVersion,
+		Reason: string(a.State.Reason), Message: a.State.Message, Verdict: cr.Status.Verdict,
+	}
+	if a.State.Step < len(cr.Spec.Steps) {
+		call.Weight = cr.Spec.Steps[a.State.Step].Weight
+	}
+	body, err := json.Marshal(call)
+	if err != nil {
+		return false, err
+	}
+	timeout := notify.DefaultTimeout
+	if w.Timeout != nil && w.Timeout.Duration > 0 {
+		timeout = min(w.Timeout.Duration, time.Minute)
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, w.URL, bytes.NewReader(body))
+	if err != nil {
+		return false, errors.New("its URL cannot be used")
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("User-Agent", "fairlead")
+	if w.Secret != nil {
+		key, err := h.key(ctx, cr.Namespace, w.Secret)
+		if err != nil {
+			return false, err
+		}
+		notify.Sign(req.Header, key, body, h.now())
+	}
+	resp, err := h.http.Do(req)
+	if err != nil {
+		var outer *url.Error // names the URL, which may be a secret
+		if errors.As(err, &outer) {
+			err = outer.Err
+		}
+		return false, err
+	}
+	defer resp.Body.Close()
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, 300)) // what can be read of it
+	switch {
+	case resp.StatusCode >= 200 && resp.StatusCode < 300:
+		return true, nil
+	case resp.StatusCode >= 400 && resp.StatusCode < 500 && resp.StatusCode != http.StatusTooManyRequests && resp.StatusCode != http.StatusRequestTimeout:
+		return false, nil
+	}
+	return false, fmt.Errorf("%s %s", resp.Status, strings.Join(strings.Fields(string(text)), " "))
+}
+
+func (h *hooks) key(ctx context.Context, namespace string, ref *v1alpha1.SecretKey) ([]byte, error) {
+	var secret corev1.Secret
+	if err := h.reader.Get(ctx, client.ObjectKey{Namespace: namespace, Name: ref.Name}, &secret); err != nil {
+		return nil, fmt.Errorf("read its key: %w", err)
+	}
+	key, ok := secret.Data[ref.Key]
+	if !ok {
+		return nil, fmt.Errorf("read its key: Secret %s has no key %s", ref.Name, ref.Key)
+	}
+	return key, nil
+}
