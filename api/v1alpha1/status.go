@@ -113,6 +113,10 @@ type Verdict struct {
 	// +listType=atomic
 	// +optional
 	FailedChecks []FailedCheck `json:"failedChecks,omitempty"`
+	// Explanation is what the canary's failed traces have in common.
+	// +kubebuilder:validation:MaxLength=4096
+	// +optional
+	Explanation string `json:"explanation,omitempty"`
 	// SampleTraces are ids of failed traces of the canary.
 	// +kubebuilder:validation:MaxItems=10
 	// +listType=atomic

@@ -40,6 +40,7 @@ func newRootCommand(s Streams) *cobra.Command {
 	cmd.AddCommand(
 		newAlertsCommand(s),
 		newCanaryCommand(s),
+		newControllerCommand(s),
 		newExportCommand(s),
 		newHelmCommand(),
 		newReleasesCommand(s),

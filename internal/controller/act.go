@@ -20,17 +20,11 @@ const (
 	// plane takes the weights a moment after the API has them (Traefik at most
 	// every two seconds), and requests that are under way end.
 	defaultDrain = 10 * time.Second
-	// acceptedWithin is how long a rollback waits for the data plane to say that
-	// it has taken weight 0, before the pods go all the same.
-	acceptedWithin = 30 * time.Second
 )
 
 // act does what was decided and returns when to come back; 0 = at the next event.
 func (r *Reconciler) act(ctx context.Context, cr *v1alpha1.CanaryRelease, s *scene, a rollout.Action) (time.Duration, error) {
 	r.tell.decided(ctx, cr, s, a)
-	if !a.State.Phase.Ended() && a.State.Phase != rollout.PhaseIdle {
-		defer r.tell.flush()
-	}
 	if a.State.Phase != rollout.PhaseProgressing {
 		r.looks.Forget(client.ObjectKeyFromObject(cr))
 	}
@@ -111,9 +105,6 @@ func (r *Reconciler) seenEmpty(cr *v1alpha1.CanaryRelease, s *scene) {
 func (r *Reconciler) drainLeft(cr *v1alpha1.CanaryRelease, s *scene) time.Duration {
 	if s.seen.Canary.Ready == 0 || s.seen.Canary.Broken != "" {
 		return 0 // nobody is served by it
-	}
-	if !s.route.OK && s.seen.Now.Sub(s.state.PhaseStarted) < acceptedWithin {
-		return settle
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -8,7 +8,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"fairlead.dev/fairlead/api/v1alpha1"
-	"fairlead.dev/fairlead/internal/traffic"
+	"fairlead.dev/fairlead/internal/canary"
 )
 
 // indexClaims finds CanaryReleases by what they write, which only one may.
@@ -16,38 +16,12 @@ const indexClaims = "claims"
 
 func objectKey(kind, name string) string { return kind + " " + name }
 
-// target is the route of a CanaryRelease in the words of package traffic.
-func target(cr *v1alpha1.CanaryRelease) traffic.Target {
-	t := traffic.Target{
-		Namespace: cr.Namespace, Stable: cr.Spec.Stable.Service, Canary: cr.Spec.Canary.Service,
-		StableWorkload: traffic.Workload{Kind: kindOf(cr.Spec.Stable.Workload), Name: cr.Spec.Stable.Workload.Name},
-		CanaryWorkload: traffic.Workload{Kind: kindOf(cr.Spec.Canary.Workload), Name: cr.Spec.Canary.Workload.Name},
-	}
-	spec := &cr.Spec.Traffic
-	for kind, route := range map[traffic.Kind]*v1alpha1.Route{
-		traffic.KindHTTPRoute: spec.HTTPRoute, traffic.KindGRPCRoute: spec.GRPCRoute, traffic.KindVirtualService: spec.VirtualService,
-		traffic.KindIngress: spec.Ingress, traffic.KindTraefikService: spec.TraefikService,
-	} {
-		if route != nil {
-			t.Kind, t.Name = kind, route.Name
-		}
-	}
-	if spec.Replicas != nil {
-		t.Kind = traffic.KindReplicas
-	}
-	return t
-}
-
-func kindOf(w v1alpha1.Workload) string {
-	if w.Kind == "" {
-		return "Deployment"
-	}
-	return w.Kind
-}
-
 // claims are the objects that only one CanaryRelease may write.
 func claims(cr *v1alpha1.CanaryRelease) []string {
-	t := target(cr)
+	t, err := canary.Target(cr)
+	if err != nil {
+		return nil
+	}
 	keys := []string{objectKey(t.StableWorkload.Kind, t.StableWorkload.Name), objectKey(t.CanaryWorkload.Kind, t.CanaryWorkload.Name)}
 	if t.Name != "" {
 		keys = append(keys, objectKey(string(t.Kind), t.Name))
@@ -57,10 +31,7 @@ func claims(cr *v1alpha1.CanaryRelease) []string {
 
 func indexes(ctx context.Context, c client.FieldIndexer) error {
 	by := func(o client.Object) []string { return claims(o.(*v1alpha1.CanaryRelease)) } //nolint:forcetypeassert // the index is of this type
-	if err := c.IndexField(ctx, &v1alpha1.CanaryRelease{}, indexClaims, by); err != nil {
-		return err
-	}
-	return nil
+	return c.IndexField(ctx, &v1alpha1.CanaryRelease{}, indexClaims, by)
 }
 
 // enqueue maps an object to the CanaryReleases that refer to it.

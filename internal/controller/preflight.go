@@ -16,15 +16,15 @@ import (
 
 // Reasons of the condition Accepted.
 const (
-	reasonAccepted      = "Accepted"
-	reasonInvalid       = "InvalidSpec"
-	reasonMissing       = "NotFound"
-	reasonOverlap       = "OverlappingSelectors"
-	reasonConflict      = "RouteTaken"
-	reasonRoute         = "RouteNotUsable"
-	reasonOwned         = "StableOwned"
-	promotionTemplate   = "template"
-	ownedAdvice = "promote with spec.promotion.strategy helm or external instead"
+	reasonAccepted    = "Accepted"
+	reasonInvalid     = "InvalidSpec"
+	reasonMissing     = "NotFound"
+	reasonOverlap     = "OverlappingSelectors"
+	reasonConflict    = "RouteTaken"
+	reasonRoute       = "RouteNotUsable"
+	reasonOwned       = "StableOwned"
+	promotionTemplate = "template"
+	ownedAdvice       = "promote with spec.promotion.strategy helm or external instead"
 )
 
 // refusal is why a CanaryRelease cannot be rolled out; the message names the

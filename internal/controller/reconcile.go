@@ -80,6 +80,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 func (r *Reconciler) forget(key types.NamespacedName) {
 	r.looks.Forget(key)
 	r.hooks.forget(key)
+	r.tell.forget(key)
 	forgetMetrics(key)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -153,7 +154,11 @@ func (r *Reconciler) observe(ctx context.Context, cr *v1alpha1.CanaryRelease) (*
 			return s, nil
 		}
 	}
-	t := target(cr)
+	t, err := canary.Target(cr)
+	if err != nil {
+		s.refused = refuse(reasonInvalid, "%v", err)
+		return s, nil
+	}
 	if err := r.watch(t.Kind); err != nil {
 		return nil, err
 	}
@@ -178,17 +183,9 @@ func (r *Reconciler) observe(ctx context.Context, cr *v1alpha1.CanaryRelease) (*
 	r.fill(ctx, cr, s)
 	s.seen.Deleting, s.seen.Abort = deleting, aborted
 	s.seen.Weight = s.route.Weight
-	// To take traffic away from a canary it is enough that the route can be
-	// written; to give it some, the data plane must be listening.
-	retreat := deleting || aborted || s.state.Phase == rollout.PhaseRollingBack || s.harmful()
-	s.seen.RouteOK = s.route.OK || retreat && s.route.Writable
+	s.seen.RouteOK, s.seen.RouteWritable = s.route.OK, s.route.Writable
 	s.seen.RouteProblem = s.route.Problem
 	return s, nil
-}
-
-// harmful reports whether what is observed leads to a rollback.
-func (s *scene) harmful() bool {
-	return s.state.Phase == rollout.PhaseProgressing && (s.seen.Verdict == rollout.DecisionRollback || s.seen.Canary.Broken != "")
 }
 
 // fill fills in workloads, verdict, answers, and what people ask for.

@@ -51,9 +51,7 @@ func (r *Reconciler) persist(ctx context.Context, cr *v1alpha1.CanaryRelease, s 
 			st.Parameters = s.look.parameters
 		}
 	}
-	if traces := r.tell.traces(st.RolloutID); st.Verdict != nil && len(traces) > 0 {
-		st.Verdict.SampleTraces = traces
-	}
+	r.tell.failedTraces(cr)
 	conditions(cr, s, a)
 	return r.write(ctx, cr, before)
 }
@@ -108,7 +106,7 @@ func verdictOf(l *look, before *v1alpha1.Verdict) *v1alpha1.Verdict {
 		out.FailedChecks = append(out.FailedChecks, f)
 	}
 	if before != nil {
-		out.SampleTraces = before.SampleTraces
+		out.SampleTraces, out.Explanation = before.SampleTraces, before.Explanation
 	}
 	return out
 }
