@@ -71,7 +71,17 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	return serve(ctx, *listen, handler)
+	return serve(ctx, *listen, tellVersion(handler))
+}
+
+// tellVersion says in every answer which version gave it, so that whoever sends
+// requests can see where they go.
+func tellVersion(next http.Handler) http.Handler {
+	version := os.Getenv("APP_VERSION")
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-App-Version", version)
+		next.ServeHTTP(w, r)
+	})
 }
 
 // fromEnvironment takes each flag's default from its SHOP_ variable.

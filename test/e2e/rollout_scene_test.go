@@ -1,0 +1,395 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"fairlead.dev/fairlead/api/v1alpha1"
+	"fairlead.dev/fairlead/internal/demo/load"
+)
+
+// shopImage is the example application as an image of the test bed.
+const shopImage = "fairlead.test/shop:1"
+
+// shopPaths are requested with falling weights; the second is the one that breaks.
+var shopPaths = []string{"/", "/search", "/products", "/cart", "/checkout/session", "/checkout/order", "/account", "/stores"}
+
+var (
+	shopOnce sync.Once
+	shopErr  error
+	crdOnce  sync.Once
+)
+
+// canaryScene is one test's shop in two tracks behind a real gateway, a real
+// server and users.
+type canaryScene struct {
+	*scene
+	server, otlp string // of `fairlead server`
+	front        *front
+	controller   *exec.Cmd
+	log          *safeBuffer
+	args         []string // of the controller
+}
+
+// front is where users come in: it adds the host that the gateway knows, and
+// sees who answers.
+type front struct {
+	*httptest.Server
+	answered sync.Map // version -> *atomic.Int64
+	last     sync.Map // version -> time.Time of its newest answer
+	failed   atomic.Int64
+}
+
+func (f *front) count(version string) int64 {
+	n, ok := f.answered.Load(version)
+	if !ok {
+		return 0
+	}
+	return n.(*atomic.Int64).Load()
+}
+
+func (f *front) lastOf(version string) time.Time {
+	at, _ := f.last.Load(version)
+	t, _ := at.(time.Time)
+	return t
+}
+
+type safeBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *safeBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *safeBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// newCanaryScene deploys the shop 1.0.0 with two replicas, and an empty canary.
+func newCanaryScene(t *testing.T) *canaryScene {
+	t.Helper()
+	ctl, node := os.Getenv("FAIRLEAD_TEST_CLUSTERCTL"), os.Getenv("FAIRLEAD_TEST_NODE_ADDRESS")
+	if ctl == "" || node == "" || os.Getenv("FAIRLEAD_TEST_GATEWAY") == "" {
+		t.Skip("SKIPPED: needs the test bed's gateway, and an image that is put into it")
+	}
+	shopOnce.Do(func() {
+		shop, err := filepath.Abs("../../bin/shop")
+		if err == nil {
+			_, err = os.Stat(shop)
+		}
+		if err == nil {
+			var out []byte
+			if out, err = exec.Command(ctl, "image", "add", "shop:1="+shop).CombinedOutput(); err != nil {
+				err = fmt.Errorf("%w: %s", err, out)
+			}
+		}
+		shopErr = err
+	})
+	if shopErr != nil {
+		t.Fatalf("image of the shop (make build): %v", shopErr)
+	}
+	s := &canaryScene{scene: newScene(t, 4), log: &safeBuffer{}}
+	crdOnce.Do(func() { s.apply(s.fairlead("export", "crds").stdout) })
+	s.kubectl("wait", "--for=condition=Established", "crd/canaryreleases.fairlead.dev", "--timeout=20s")
+	s.startServer(node)
+	s.apply(s.manifests())
+	s.kubectl("-n", s.namespace, "rollout", "status", "deployment/shop", "--timeout=60s")
+	s.front = s.newFront()
+	s.await("the gateway to know the route", 30*time.Second, func() bool {
+		resp, err := http.Get(s.front.URL + "/healthz")
+		if err != nil {
+			return false
+		}
+		resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	})
+	return s
+}
+
+func (s *canaryScene) host() string { return s.namespace + ".shop.example" }
+
+func (s *canaryScene) newFront() *front {
+	gateway, err := url.Parse(os.Getenv("FAIRLEAD_TEST_GATEWAY"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	f := &front{}
+	proxy := &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(gateway)
+			r.Out.Host = s.host()
+		},
+		Transport: &http.Transport{MaxIdleConnsPerHost: 64},
+		ModifyResponse: func(r *http.Response) error {
+			version := r.Header.Get("X-App-Version")
+			n, _ := f.answered.LoadOrStore(version, &atomic.Int64{})
+			n.(*atomic.Int64).Add(1)
+			f.last.Store(version, time.Now())
+			if r.StatusCode >= 500 {
+				f.failed.Add(1)
+			}
+			return nil
+		},
+	}
+	f.Server = httptest.NewServer(proxy)
+	s.t.Cleanup(f.Close)
+	return f
+}
+
+func freePort(t *testing.T, host string) string {
+	t.Helper()
+	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// startServer runs a real server that pods reach.
+func (s *canaryScene) startServer(node string) {
+	s.t.Helper()
+	query, otlp := freePort(s.t, node), freePort(s.t, node)
+	s.server, s.otlp = "http://"+query, "http://"+otlp
+	s.background(nil, "server", "--data", s.t.TempDir(), "--http", query, "--otlp-http", otlp, "--otlp-grpc", "off", "--insecure", "--log-level", "warn")
+	s.await("the server", 30*time.Second, func() bool {
+		resp, err := http.Get(s.server + "/readyz")
+		if err != nil {
+			return false
+		}
+		resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	})
+}
+
+// background runs fairlead until the test ends.
+func (s *canaryScene) background(env []string, args ...string) *exec.Cmd {
+	s.t.Helper()
+	cmd := exec.Command(fairlead(), args...)
+	cmd.Env = append(s.base(), env...)
+	cmd.Stdout, cmd.Stderr = s.log, s.log
+	if err := cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { end(cmd) })
+	return cmd
+}
+
+// end ends a process for good.
+func end(cmd *exec.Cmd) {
+	if cmd.ProcessState == nil {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	}
+}
+
+// startController runs the controller of this test's namespace alone.
+func (s *canaryScene) startController() {
+	s.t.Helper()
+	args := append([]string{
+		"controller", "--namespace", s.namespace, "--leader-namespace", s.namespace, "--lease-duration", "3s", "--server", s.server,
+		"--metrics", "0", "--health", "0", "--drain", "5s",
+	}, s.args...)
+	s.controller = s.background([]string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + s.otlp}, args...)
+}
+
+// killController ends it as a node that goes does.
+func (s *canaryScene) killController() {
+	s.t.Helper()
+	end(s.controller)
+}
+
+func (s *canaryScene) apply(manifests string) {
+	s.t.Helper()
+	if out, err := s.tryApply(manifests); err != nil {
+		s.t.Fatalf("kubectl apply: %v\n%s", err, out)
+	}
+}
+
+func (s *canaryScene) tryApply(manifests string) (string, error) {
+	cmd := exec.Command(os.Getenv("FAIRLEAD_TEST_KUBECTL"), "apply", "--server-side", "--force-conflicts", "-f", "-")
+	cmd.Stdin = strings.NewReader(manifests)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// manifests are the shop in two tracks, two Services and a route: nothing of
+// fairlead's.
+func (s *canaryScene) manifests() string {
+	return s.deployment("shop", "stable", "1.0.0", 2) + s.deployment("shop-canary", "canary", "1.0.0", 0) +
+		s.service("shop", "stable") + s.service("shop-canary", "canary") + fmt.Sprintf(`---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: shop, namespace: %[1]s}
+spec:
+  parentRefs: [{name: gateway, namespace: default}]
+  hostnames: [%[2]q]
+  rules:
+  - backendRefs:
+    - {name: shop, port: 80, weight: 100}
+    - {name: shop-canary, port: 80, weight: 0}
+`, s.namespace, s.host())
+}
+
+func (s *canaryScene) service(name, track string) string {
+	return fmt.Sprintf(`---
+apiVersion: v1
+kind: Service
+metadata: {name: %s, namespace: %s}
+spec: {selector: {app: shop, track: %s}, ports: [{port: 80, targetPort: 8080}]}
+`, name, s.namespace, track)
+}
+
+// deployment is a track of the shop; more are further variables, name=value.
+// Replicas below 0 are left out.
+func (s *canaryScene) deployment(name, track, version string, replicas int, more ...string) string {
+	env := ""
+	for _, kv := range append([]string{
+		"APP_VERSION=" + version, "DEPLOYMENT_TRACK=" + track, "OTEL_EXPORTER_OTLP_ENDPOINT=" + s.otlp,
+		"OTEL_METRIC_EXPORT_INTERVAL=1000", "OTEL_BSP_SCHEDULE_DELAY=500", "SHOP_ERROR_RATE=0",
+	}, more...) {
+		k, v, _ := strings.Cut(kv, "=")
+		env += fmt.Sprintf("        - {name: %s, value: %q}\n", k, v)
+	}
+	scale := ""
+	if replicas >= 0 {
+		scale = fmt.Sprintf("  replicas: %d\n", replicas)
+	}
+	return fmt.Sprintf(`---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: %[1]s, namespace: %[2]s}
+spec:
+%[5]s  selector: {matchLabels: {app: shop, track: %[3]s}}
+  strategy: {rollingUpdate: {maxUnavailable: 0, maxSurge: 1}}
+  template:
+    metadata: {labels: {app: shop, track: %[3]s}}
+    spec:
+      terminationGracePeriodSeconds: 15
+      containers:
+      - name: shop
+        image: %[6]s
+        ports: [{containerPort: 8080}]
+        readinessProbe: {httpGet: {path: /healthz, port: 8080}, periodSeconds: 1}
+        env:
+%[4]s        - name: POD_NAME
+          valueFrom: {fieldRef: {fieldPath: metadata.name}}
+`, name, s.namespace, track, env, scale, shopImage)
+}
+
+// canaryRelease is a CanaryRelease with short gates; lines of yaml replace or
+// add to its spec.
+func (s *canaryScene) canaryRelease(spec string) string {
+	return fmt.Sprintf(`---
+apiVersion: fairlead.dev/v1alpha1
+kind: CanaryRelease
+metadata: {name: shop, namespace: %s}
+spec:
+  service: shop
+  stable: {workload: {name: shop}, service: shop}
+  canary: {workload: {name: shop-canary}, service: shop-canary}
+  traffic: {httpRoute: {name: shop}}
+%s`, s.namespace, spec)
+}
+
+// shortGates takes a good canary to 100 in about a minute.
+const shortGates = `  steps: [{weight: 5, gate: 25s}, {weight: 25, gate: 10s}, {weight: 50, gate: 10s}, {weight: 100}]
+  deadline: 5m
+  analysis: {scrapeInterval: 1s, window: 30s, history: 1m, errorsAbsent: zero}
+`
+
+// users send requests until the test ends or stop is called, which returns how
+// many were sent and how many failed.
+func (s *canaryScene) users(rate float64) (stop func() load.Stats) {
+	s.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	var stats load.Stats
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		var err error
+		if stats, err = load.Run(ctx, load.Options{Target: s.front.URL, Paths: shopPaths, Rate: rate}); err != nil {
+			s.t.Error(err)
+		}
+	}()
+	stop = func() load.Stats {
+		cancel()
+		<-done
+		return stats
+	}
+	s.t.Cleanup(func() { stop() })
+	return stop
+}
+
+// get reads the CanaryRelease.
+func (s *canaryScene) get() v1alpha1.CanaryRelease {
+	s.t.Helper()
+	var cr v1alpha1.CanaryRelease
+	if err := json.Unmarshal([]byte(s.kubectl("-n", s.namespace, "get", "canaryrelease", "shop", "-o", "json")), &cr); err != nil {
+		s.t.Fatal(err)
+	}
+	return cr
+}
+
+func (s *canaryScene) await(what string, most time.Duration, is func() bool) {
+	s.t.Helper()
+	deadline := time.Now().Add(most)
+	for !is() {
+		if time.Now().After(deadline) {
+			s.t.Fatalf("waited %s in vain for %s\n%s", most, what, s.story())
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+}
+
+// awaitPhase waits for a phase, and returns the CanaryRelease then.
+func (s *canaryScene) awaitPhase(phase string, most time.Duration) v1alpha1.CanaryRelease {
+	s.t.Helper()
+	var cr v1alpha1.CanaryRelease
+	s.await("phase "+phase, most, func() bool {
+		cr = s.get()
+		return cr.Status.Phase == phase
+	})
+	return cr
+}
+
+// story is what people would look at.
+func (s *canaryScene) story() string {
+	out := ""
+	for _, args := range [][]string{
+		{"get", "canaryrelease", "-o", "wide"}, {"get", "canaryrelease", "-o", "yaml"}, {"get", "pods"}, {"get", "events", "--sort-by=.lastTimestamp"},
+	} {
+		text, _ := exec.Command(os.Getenv("FAIRLEAD_TEST_KUBECTL"), append([]string{"-n", s.namespace}, args...)...).CombinedOutput()
+		out += fmt.Sprintf("$ kubectl %s\n%s\n", strings.Join(args, " "), text)
+	}
+	return out + "fairlead:\n" + s.log.String()
+}
+
+// weight is what the route gives the canary.
+func (s *canaryScene) weight() string {
+	s.t.Helper()
+	return s.kubectl("-n", s.namespace, "get", "httproute", "shop", "-o", `jsonpath={.spec.rules[0].backendRefs[?(@.name=="shop-canary")].weight}`)
+}

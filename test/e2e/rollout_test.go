@@ -1,0 +1,102 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"testing"
+	"time"
+)
+
+// A good canary goes through all steps and becomes stable, and no user's
+// request fails.
+func TestRolloutOfAGoodCanary(t *testing.T) {
+	s := newCanaryScene(t)
+	stop := s.users(100)
+	s.startController()
+	s.apply(s.canaryRelease(shortGates))
+	s.await("the controller to see that there is nothing to do", 20*time.Second, func() bool { return s.get().Status.Reason == "NothingToDo" })
+	s.apply(s.deployment("shop-canary", "canary", "2.0.0", -1))
+	cr := s.awaitPhase("Succeeded", 3*time.Minute)
+	t.Logf("the canary's end:\n%s", s.kubectl("-n", s.namespace, "get", "canaryrelease", "shop", "-o", "wide"))
+	time.Sleep(2 * time.Second)
+	stats := stop()
+	t.Logf("%d requests, %d failed, %d left out; 1.0.0 answered %d, 2.0.0 %d", stats.Sent, stats.Failed, stats.LeftOut, s.front.count("1.0.0"), s.front.count("2.0.0"))
+	if stats.Failed != 0 || s.front.count("2.0.0") == 0 {
+		t.Errorf("%d of %d requests failed\n%s", stats.Failed, stats.Sent, s.story())
+	}
+	if got := s.weight(); got != "0" {
+		t.Errorf("in the end the route gives the canary %s, want 0", got)
+	}
+	if got := s.kubectl("-n", s.namespace, "get", "deployment", "shop", "-o", `jsonpath={.spec.template.spec.containers[0].env[?(@.name=="APP_VERSION")].value} {.spec.template.metadata.labels.track} {.spec.template.spec.containers[0].env[?(@.name=="DEPLOYMENT_TRACK")].value} {.spec.replicas}`); got != "2.0.0 stable stable 2" {
+		t.Errorf("stable is %q, want it in the canary's version and still stable", got)
+	}
+	if got := s.kubectl("-n", s.namespace, "get", "deployment", "shop-canary", "-o", "jsonpath={.spec.replicas}"); got != "0" {
+		t.Errorf("the canary has %s replicas left", got)
+	}
+	if cr.Status.RolloutID == "" || cr.Status.TraceID == "" || cr.Status.Parameters == "" {
+		t.Errorf("status lacks identity, trace or parameters: %+v", cr.Status)
+	}
+}
+
+// A canary that fails on one route of eight is rolled back at the first step,
+// without a human.
+func TestRolloutOfABadCanary(t *testing.T) {
+	s := newCanaryScene(t)
+	stop := s.users(100)
+	s.startController()
+	s.apply(s.canaryRelease(`  steps: [{weight: 5, gate: 2m}, {weight: 50, gate: 10s}, {weight: 100}]
+  deadline: 5m
+  analysis: {scrapeInterval: 1s, window: 30s, history: 1m, errorsAbsent: zero}
+`))
+	s.await("the controller to see that there is nothing to do", 20*time.Second, func() bool { return s.get().Status.Reason == "NothingToDo" })
+	s.apply(s.deployment("shop-canary", "canary", "2.0.0", -1, "SHOP_FAULT_ROUTE=/search", "SHOP_FAULT_ERROR_RATE=0.5"))
+	begun := s.awaitPhase("RollingBack", 2*time.Minute)
+	cr := s.awaitPhase("RolledBack", time.Minute)
+	stop()
+	decided := begun.Status.Progress.PhaseStarted.Time
+	last := s.front.lastOf("2.0.0")
+	t.Logf("rolled back %s after the gate began; decision to the last request that the canary served: %s",
+		decided.Sub(begun.Status.Progress.Gates[0].Time).Round(time.Millisecond), last.Sub(decided).Round(time.Millisecond))
+	t.Logf("%d requests of users were harmed; the verdict counts %d of %d", s.front.failed.Load(), cr.Status.Verdict.CanaryErrors, cr.Status.Verdict.CanaryRequests)
+	t.Logf("status:\n%s", s.kubectl("-n", s.namespace, "get", "canaryrelease", "shop", "-o", "wide"))
+	if cr.Status.Reason != "AnalysisFailed" || cr.Status.Step != "1/3" {
+		t.Errorf("reason %s at step %s, want AnalysisFailed at 1/3\n%s", cr.Status.Reason, cr.Status.Step, s.story())
+	}
+	if s.weight() != "0" || len(cr.Status.Verdict.FailedChecks) == 0 {
+		t.Errorf("weight %s, failed checks %+v\n%s", s.weight(), cr.Status.Verdict, s.story())
+	}
+	s.await("failed traces in the status", 30*time.Second, func() bool { return len(s.get().Status.Verdict.SampleTraces) > 0 })
+	t.Logf("why: %s", s.get().Status.Verdict.Explanation)
+}
+
+// The same good canary with the controller killed three times, once in a gate,
+// once between two, once while stable is upgraded.
+func TestRolloutSurvivesItsController(t *testing.T) {
+	s := newCanaryScene(t)
+	stop := s.users(100)
+	s.startController()
+	s.apply(s.canaryRelease(shortGates))
+	s.await("the controller to see that there is nothing to do", 20*time.Second, func() bool { return s.get().Status.Reason == "NothingToDo" })
+	s.apply(s.deployment("shop-canary", "canary", "2.0.0", -1))
+	kill := func(when string, is func() bool) {
+		s.await(when, 2*time.Minute, is)
+		s.killController()
+		before := s.get().Status
+		time.Sleep(2 * time.Second)
+		s.startController()
+		t.Logf("killed %s, in phase %s at step %s", when, before.Phase, before.Step)
+	}
+	kill("in the first gate", func() bool { st := s.get().Status; return st.Verdict != nil && st.Verdict.CanaryRequests > 30 })
+	kill("on the way to the second step", func() bool { return s.get().Status.Step == "2/4" })
+	id := s.get().Status.RolloutID
+	kill("while stable is upgraded", func() bool { return s.get().Status.Phase == "Promoting" })
+	cr := s.awaitPhase("Succeeded", 2*time.Minute)
+	stats := stop()
+	t.Logf("%d requests, %d failed", stats.Sent, stats.Failed)
+	if stats.Failed != 0 {
+		t.Errorf("%d of %d requests failed", stats.Failed, stats.Sent)
+	}
+	if cr.Status.RolloutID != id || cr.Status.Progress.Attempt != 1 {
+		t.Errorf("the rollout %s began again as %s", id, cr.Status.RolloutID)
+	}
+}
