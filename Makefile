@@ -32,6 +32,10 @@ help: ## list the targets
 build: ## build bin/fairlead, static
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/fairlead ./cmd/fairlead
 
+.PHONY: shop
+shop: ## build bin/shop, the example application, static
+	go build -C examples/shop -trimpath -o ../../bin/shop .
+
 .PHONY: install
 install: ## install fairlead into GOBIN
 	go install -trimpath -ldflags '$(LDFLAGS)' ./cmd/fairlead
@@ -129,7 +133,7 @@ cluster-down: cluster ## end it
 # Tests are compiled outside and run inside, where there is no other network.
 # Exit status 77: no cluster can be started here, which cluster has said.
 .PHONY: e2e
-e2e: build cluster ## end-to-end tests on a real cluster: its own, or KUBECONFIG's
+e2e: build shop cluster ## end-to-end tests on a real cluster: its own, or KUBECONFIG's
 	go test -c -tags e2e -o bin/e2e.test ./test/e2e
 	cd test/e2e && ../../bin/cluster run -- ../../bin/e2e.test -test.v $(E2E_ARGS) || { code=$$?; [ $$code = 77 ] || exit $$code; }
 

@@ -82,7 +82,7 @@ variables say. Secrets in flags are given as env:NAME or file:PATH.`,
 	f.DurationVar(&o.lease, "lease-duration", 15*time.Second, "how long another controller waits for one that is gone")
 	f.StringVar(&o.metrics, "metrics", "127.0.0.1:8080", "address of /metrics, or 0 for none")
 	f.StringVar(&o.health, "health", "127.0.0.1:8081", "address of /healthz and /readyz, or 0 for none")
-	f.DurationVar(&o.drain, "drain", 10*time.Second, "how long a canary without traffic keeps its pods")
+	f.DurationVar(&o.drain, "drain", 10*time.Second, "how long a track without traffic keeps its pods as they are")
 	f.IntVar(&o.workers, "workers", 8, "CanaryReleases reconciled at once")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 	return cmd

@@ -13,12 +13,15 @@ import (
 )
 
 const (
+	// promotedElsewhere is how soon a stable that somebody else upgrades is looked
+	// at again, if no event comes.
+	promotedElsewhere = 30 * time.Second
 	// refusedAgain is when a CanaryRelease that cannot be rolled out is looked
 	// at again.
 	refusedAgain = 30 * time.Second
-	// defaultDrain is how long a canary without traffic keeps its pods: the data
-	// plane takes the weights a moment after the API has them (Traefik at most
-	// every two seconds), and requests that are under way end.
+	// defaultDrain is how long a track without traffic keeps its pods as they
+	// are: the data plane takes the weights a moment after the API has them
+	// (Traefik at most every two seconds), and requests that are under way end.
 	defaultDrain = 10 * time.Second
 )
 
@@ -28,7 +31,7 @@ func (r *Reconciler) act(ctx context.Context, cr *v1alpha1.CanaryRelease, s *sce
 	if a.State.Phase != rollout.PhaseProgressing {
 		r.looks.Forget(client.ObjectKeyFromObject(cr))
 	}
-	r.seenEmpty(cr, s)
+	r.noteWeight(cr, s)
 	switch a.Kind {
 	case rollout.ActNext:
 		return 0, nil
@@ -44,7 +47,10 @@ func (r *Reconciler) act(ctx context.Context, cr *v1alpha1.CanaryRelease, s *sce
 		return r.scaleCanary(ctx, cr, s, a)
 	case rollout.ActPromote:
 		if s.promote == nil {
-			return time.Until(s.seen.Now.Add(30 * time.Second)), nil // somebody else promotes; its watch tells
+			return promotedElsewhere, nil
+		}
+		if left := r.drainLeft(cr, s); left > 0 {
+			return left, nil // some of stable's pods are still sent requests
 		}
 		if err := s.promote(ctx); err != nil {
 			return 0, fmt.Errorf("upgrade stable: %w", err)
@@ -77,7 +83,8 @@ func (r *Reconciler) until(s *scene, a rollout.Action) time.Duration {
 // scaleCanary gives the canary its pods, or takes them once its traffic has
 // drained.
 func (r *Reconciler) scaleCanary(ctx context.Context, cr *v1alpha1.CanaryRelease, s *scene, a rollout.Action) (time.Duration, error) {
-	if a.Replicas == 0 {
+	served := s.seen.Canary.Ready > 0 && s.seen.Canary.Broken == ""
+	if a.Replicas == 0 && served {
 		if left := r.drainLeft(cr, s); left > 0 {
 			return left, nil
 		}
@@ -88,25 +95,21 @@ func (r *Reconciler) scaleCanary(ctx context.Context, cr *v1alpha1.CanaryRelease
 	return settle, nil
 }
 
-// seenEmpty notes since when the canary is seen without traffic.
-func (r *Reconciler) seenEmpty(cr *v1alpha1.CanaryRelease, s *scene) {
+// noteWeight notes since when the route shows its weight.
+func (r *Reconciler) noteWeight(cr *v1alpha1.CanaryRelease, s *scene) {
 	key := client.ObjectKeyFromObject(cr)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if s.seen.Weight != 0 {
-		delete(r.empty, key)
-	} else if r.empty[key].IsZero() {
-		r.empty[key] = s.seen.Now
+	if have, ok := r.since[key]; !ok || have.weight != s.seen.Weight || !s.route.OK {
+		r.since[key] = weightSince{s.seen.Weight, s.seen.Now}
 	}
 }
 
-// drainLeft is how long the canary's pods are needed yet: until the data plane
-// has had its time since it took weight 0. After a restart the time counts anew.
+// drainLeft is how long the pods that the weight leaves out are needed yet:
+// until the data plane has had its time to take the weight. After a restart the
+// time counts anew.
 func (r *Reconciler) drainLeft(cr *v1alpha1.CanaryRelease, s *scene) time.Duration {
-	if s.seen.Canary.Ready == 0 || s.seen.Canary.Broken != "" {
-		return 0 // nobody is served by it
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.drain - s.seen.Now.Sub(r.empty[client.ObjectKeyFromObject(cr)])
+	return r.drain - s.seen.Now.Sub(r.since[client.ObjectKeyFromObject(cr)].at)
 }

@@ -62,7 +62,7 @@ type Options struct {
 	LeaseDuration time.Duration
 	// Metrics and Health are addresses to serve on; "0" is off.
 	Metrics, Health string
-	// Drain is how long a canary without traffic keeps its pods; 10 s by default.
+	// Drain is how long a track without traffic keeps its pods as they are; 10 s by default.
 	Drain time.Duration
 	// Workers reconcile at once, and as many take looks; 8 by default.
 	Workers int
@@ -159,7 +159,7 @@ func setUp(mgr manager.Manager, o Options) error {
 			events: recorder, emitter: o.Emitter, sources: src, notify: o.Notify, cluster: o.Cluster, wake: wake,
 			tasks: make(chan func(context.Context), maxTasks), said: map[types.NamespacedName]said{}, found: map[types.NamespacedName]*explained{},
 		},
-		now: time.Now, drain: o.Drain, empty: map[types.NamespacedName]time.Time{},
+		now: time.Now, drain: o.Drain, since: map[types.NamespacedName]weightSince{},
 	}
 	c, err := controller.New("canaryrelease", mgr, controller.Options{Reconciler: r, MaxConcurrentReconciles: o.Workers})
 	if err != nil {

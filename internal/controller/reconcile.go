@@ -51,7 +51,13 @@ type Reconciler struct {
 	drain   time.Duration
 
 	mu    sync.Mutex
-	empty map[types.NamespacedName]time.Time // since when the canary was seen without traffic
+	since map[types.NamespacedName]weightSince
+}
+
+// weightSince is since when a route shows its weight.
+type weightSince struct {
+	weight int
+	at     time.Time
 }
 
 // Reconcile does the next things for one CanaryRelease, until it has to wait.
@@ -84,7 +90,7 @@ func (r *Reconciler) forget(key types.NamespacedName) {
 	forgetMetrics(key)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.empty, key)
+	delete(r.since, key)
 }
 
 func (r *Reconciler) drive(ctx context.Context, cr *v1alpha1.CanaryRelease) (reconcile.Result, error) {

@@ -27,6 +27,9 @@ func (r *Reconciler) persist(ctx context.Context, cr *v1alpha1.CanaryRelease, s 
 	st.Phase = string(a.State.Phase)
 	st.Step = stepText(a.State, s.plan)
 	st.Reason, st.Message = string(a.Reason), cut(a.Message)
+	if a.State.Phase.Ended() && a.Reason == rollout.ReasonNothingNew {
+		st.Reason, st.Message = string(a.State.Reason), cut(a.State.Message) // how it ended says more
+	}
 	if s.seen.Retry || a.State.Phase == rollout.PhaseIdle && cr.RetryAsked() {
 		st.Retried = cr.Annotations[v1alpha1.AnnotationRetry]
 	}

@@ -55,6 +55,32 @@ type front struct {
 	answered sync.Map // version -> *atomic.Int64
 	last     sync.Map // version -> time.Time of its newest answer
 	failed   atomic.Int64
+	mu       sync.Mutex
+	failures []string // the first of them
+}
+
+// note keeps what failed, for the story.
+func (f *front) note(version, what string) {
+	f.failed.Add(1)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.failures) < 20 {
+		f.failures = append(f.failures, fmt.Sprintf("%s %q %s", time.Now().UTC().Format("15:04:05.000"), version, what))
+	}
+}
+
+// forget starts the counting.
+func (f *front) forget() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.failed.Store(0)
+	f.failures = nil
+}
+
+func (f *front) story() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return "failed requests, with the version that answered:\n" + strings.Join(f.failures, "\n") + "\n"
 }
 
 func (f *front) count(version string) int64 {
@@ -126,6 +152,7 @@ func newCanaryScene(t *testing.T) *canaryScene {
 		resp.Body.Close()
 		return resp.StatusCode == http.StatusOK
 	})
+	s.front.forget()
 	return s
 }
 
@@ -149,9 +176,15 @@ func (s *canaryScene) newFront() *front {
 			n.(*atomic.Int64).Add(1)
 			f.last.Store(version, time.Now())
 			if r.StatusCode >= 500 {
-				f.failed.Add(1)
+				f.note(version, r.Status)
 			}
 			return nil
+		},
+		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
+			if r.Context().Err() == nil {
+				f.note("", err.Error())
+			}
+			w.WriteHeader(http.StatusBadGateway)
 		},
 	}
 	f.Server = httptest.NewServer(proxy)
@@ -384,6 +417,9 @@ func (s *canaryScene) story() string {
 	} {
 		text, _ := exec.Command(os.Getenv("FAIRLEAD_TEST_KUBECTL"), append([]string{"-n", s.namespace}, args...)...).CombinedOutput()
 		out += fmt.Sprintf("$ kubectl %s\n%s\n", strings.Join(args, " "), text)
+	}
+	if s.front != nil {
+		out += s.front.story()
 	}
 	return out + "fairlead:\n" + s.log.String()
 }

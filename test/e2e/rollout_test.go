@@ -10,6 +10,7 @@ import (
 // A good canary goes through all steps and becomes stable, and no user's
 // request fails.
 func TestRolloutOfAGoodCanary(t *testing.T) {
+	t.Parallel()
 	s := newCanaryScene(t)
 	stop := s.users(100)
 	s.startController()
@@ -41,6 +42,7 @@ func TestRolloutOfAGoodCanary(t *testing.T) {
 // A canary that fails on one route of eight is rolled back at the first step,
 // without a human.
 func TestRolloutOfABadCanary(t *testing.T) {
+	t.Parallel()
 	s := newCanaryScene(t)
 	stop := s.users(100)
 	s.startController()
@@ -72,6 +74,7 @@ func TestRolloutOfABadCanary(t *testing.T) {
 // The same good canary with the controller killed three times, once in a gate,
 // once between two, once while stable is upgraded.
 func TestRolloutSurvivesItsController(t *testing.T) {
+	t.Parallel()
 	s := newCanaryScene(t)
 	stop := s.users(100)
 	s.startController()
