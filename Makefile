@@ -40,6 +40,10 @@ shop: ## build bin/shop, the example application, static
 install: ## install fairlead into GOBIN
 	go install -trimpath -ldflags '$(LDFLAGS)' ./cmd/fairlead
 
+.PHONY: demo
+demo: build ## the story of two canaries on this machine, without a cluster, in about two minutes
+	bin/fairlead demo $(DEMO_ARGS)
+
 .PHONY: try
 try: build cluster ## deploy a chart through fairlead helm on a real cluster, then break it (KUBECONFIG: on yours)
 	bin/cluster run --no-gateway -- examples/helm/try.sh

@@ -42,6 +42,7 @@ func newRootCommand(s Streams) *cobra.Command {
 		newCanaryCommand(s),
 		newControllerCommand(s),
 		newExportCommand(s),
+		newDemoCommand(s),
 		newHelmCommand(),
 		newReleasesCommand(s),
 		newReleaseCommand(s),

@@ -20,11 +20,14 @@ type Proxy struct {
 }
 
 // New returns a proxy that sends everything to stable.
-func New(stable, canary *url.URL) *Proxy {
-	return &Proxy{stable: forward(stable), canary: forward(canary)}
-}
+func New(stable, canary *url.URL) *Proxy { return Between(Forward(stable), Forward(canary)) }
 
-func forward(to *url.URL) http.Handler {
+// Between is New for backends that are handlers: several servers of a version,
+// for one.
+func Between(stable, canary http.Handler) *Proxy { return &Proxy{stable: stable, canary: canary} }
+
+// Forward returns a handler that passes requests on to a server.
+func Forward(to *url.URL) http.Handler {
 	return &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(to) },
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
