@@ -281,7 +281,9 @@ func (s *stage) rollOut(ctx context.Context, v version, before rollout.State) (r
 // explain asks what the canary's failed traces have in common, and adds it to
 // the rollout's record.
 func (s *stage) explain(ctx context.Context, d *driver) error {
-	found, err := judge.Explain(ctx, s.traces, d.gate.subject, d.state.Started, time.Now(), explain.Filter{})
+	// The payment provider has a track of its own, which would read as the shop's.
+	filter := explain.Filter{Deny: []string{"deployment.track"}}
+	found, err := judge.Explain(ctx, s.traces, d.gate.subject, d.state.Started, time.Now(), filter)
 	if err != nil {
 		return fmt.Errorf("explain the failed traces: %w", err)
 	}
