@@ -52,6 +52,10 @@ type Options struct {
 	Timeout time.Duration
 	// Sinks get a copy of everything, also when nothing is exported.
 	Sinks []Sink
+	// SinksOnly leaves the environment's destinations alone: a long-lived
+	// process that queues on disk sends by itself what its sink was given. Each
+	// span and record is with the sinks when the call that made it returns.
+	SinksOnly bool
 }
 
 // Emitter exports telemetry. It is safe for concurrent use.
@@ -96,7 +100,10 @@ func Open(ctx context.Context, opts Options) *Emitter {
 	}
 	routeSDKErrors(e.failures)
 
-	plan := planFromEnv(ctx)
+	var plan plan
+	if !opts.SinksOnly {
+		plan = planFromEnv(ctx)
+	}
 	e.destination, e.notes = plan.destination(), plan.notes
 	res := newResource(ctx, opts)
 	e.resource, e.metricsResource = res, stableResource(res)
@@ -104,12 +111,22 @@ func Open(ctx context.Context, opts Options) *Emitter {
 
 	traceOpts := []sdktrace.TracerProviderOption{sdktrace.WithResource(res), sdktrace.WithIDGenerator(idGenerator{})}
 	for _, exp := range plan.spanExporters(ctx, e.failures, opts.Sinks) {
+		if opts.SinksOnly {
+			traceOpts = append(traceOpts, sdktrace.WithSyncer(exp), sdktrace.WithSampler(sdktrace.AlwaysSample()))
+			continue
+		}
 		traceOpts = append(traceOpts, sdktrace.WithBatcher(exp))
 	}
 	e.traces = sdktrace.NewTracerProvider(traceOpts...)
 
 	logOpts := []sdklog.LoggerProviderOption{sdklog.WithResource(res)}
 	for _, exp := range plan.logExporters(ctx, e.failures, opts.Sinks) {
+		if opts.SinksOnly {
+			p := sdklog.NewSimpleProcessor(exp)
+			e.logProcessors = append(e.logProcessors, p)
+			logOpts = append(logOpts, sdklog.WithProcessor(p))
+			continue
+		}
 		var batch []sdklog.BatchProcessorOption
 		if os.Getenv("OTEL_BLRP_SCHEDULE_DELAY") == "" {
 			batch = append(batch, sdklog.WithExportInterval(logInterval))

@@ -2,6 +2,7 @@ package emit
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/binary"
 	"math/rand/v2"
 
@@ -20,6 +21,41 @@ type ids struct {
 // that starting the span returns no longer carries them.
 func WithIDs(ctx context.Context, traceID trace.TraceID, spanID trace.SpanID) context.Context {
 	return context.WithValue(ctx, idsKey{}, ids{traceID, spanID})
+}
+
+type seedKey struct{}
+
+// WithSeed returns a context in which [Emitter.Steps] gives its spans ids that
+// follow from the seed and from what they are about: whoever tells the same
+// steps again writes the same spans.
+func WithSeed(ctx context.Context, seed string) context.Context {
+	return context.WithValue(ctx, seedKey{}, seed)
+}
+
+// seeded returns ctx with the id of the step that is to be written next, and
+// with the seed of its children; ctx itself without a seed.
+func seeded(ctx context.Context, about string) context.Context {
+	seed, ok := ctx.Value(seedKey{}).(string)
+	if !ok {
+		return ctx
+	}
+	seed += "/" + about
+	span := SpanIDOf(seed)
+	return WithSeed(WithIDs(ctx, trace.SpanContextFromContext(ctx).TraceID(), span), seed)
+}
+
+// TraceIDOf is the trace id that follows from a text.
+func TraceIDOf(text string) (id trace.TraceID) {
+	sum := sha256.Sum256([]byte("trace " + text))
+	copy(id[:], sum[:])
+	return id
+}
+
+// SpanIDOf is the span id that follows from a text; see [TraceIDOf].
+func SpanIDOf(text string) (id trace.SpanID) {
+	sum := sha256.Sum256([]byte("span " + text))
+	copy(id[:], sum[:])
+	return id
 }
 
 func withoutIDs(ctx context.Context) context.Context {

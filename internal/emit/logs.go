@@ -73,7 +73,10 @@ func (e *Emitter) Event(ctx context.Context, op release.Operation, ev release.Ev
 
 // joinAttributes are what joins a record to its operation.
 func joinAttributes(op release.Operation) map[string]any {
-	m := map[string]any{release.AttrRelease: op.Release, release.AttrNamespace: op.Namespace}
+	m := map[string]any{}
+	if op.Release != "" {
+		m[release.AttrRelease], m[release.AttrNamespace] = op.Release, op.Namespace
+	}
 	if op.Revision > 0 {
 		m[release.AttrRevision] = int64(op.Revision)
 	}

@@ -1,6 +1,7 @@
 package emit
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -32,8 +33,7 @@ func EndOperation(span trace.Span, op release.Operation) {
 
 // Failed writes the instant span helm-<command>-failed under ctx's span.
 func (e *Emitter) Failed(ctx context.Context, op release.Operation, extra ...attribute.KeyValue) {
-	ctx, span := e.tracer.Start(ctx, release.FailedSpanName(op.Command), trace.WithTimestamp(op.End))
-	_ = ctx
+	_, span := e.tracer.Start(seeded(ctx, "failed"), release.FailedSpanName(op.Command), trace.WithTimestamp(op.End))
 	attrs := []attribute.KeyValue{
 		attribute.String(release.AttrRelease, op.Release),
 		attribute.String(release.AttrNamespace, op.Namespace),
@@ -54,8 +54,12 @@ func (e *Emitter) Failed(ctx context.Context, op release.Operation, extra ...att
 // Steps writes what the cluster did as child spans of ctx's span. Texts go
 // through redact.
 func (e *Emitter) Steps(ctx context.Context, steps []release.Step, redact func(string) string) {
+	seen := make(map[string]int)
 	for _, s := range steps {
-		sub, span := e.tracer.Start(ctx, s.Name, trace.WithTimestamp(s.Start))
+		about := s.Name + " " + cmp.Or(s.Object.UID, s.Object.String())
+		seen[about]++
+		sub, span := e.tracer.Start(seeded(ctx, fmt.Sprint(about, " ", seen[about])), s.Name, trace.WithTimestamp(s.Start))
+		sub = withoutIDs(sub)
 		attrs := Values(s.Attributes, redact)
 		if s.Reason != "" {
 			attrs = append(attrs, attribute.String(attrReason, s.Reason))

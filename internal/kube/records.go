@@ -30,6 +30,9 @@ func recordFromMetadata(m *metav1.PartialObjectMetadata) (r *release.Record, ok 
 	if err != nil || m.Labels["name"] == "" || m.Labels["owner"] != "helm" {
 		return nil, false
 	}
+	if m.Name != recordName(release.Ref{Name: m.Labels["name"]}, revision) {
+		return nil, false // somebody else's object with Helm's labels
+	}
 	r = &release.Record{
 		Ref:      release.Ref{Namespace: m.Namespace, Name: m.Labels["name"]},
 		Revision: revision,

@@ -37,6 +37,9 @@ type reflection struct {
 	// synced is called once: the initial state is known, or will not be soon.
 	synced func()
 	now    func() time.Time
+	// store takes the objects instead of a [sink], when set. first is to be
+	// called after the first whole state.
+	store func(first func()) cache.ReflectorStore
 }
 
 // run blocks until ctx ends.
@@ -44,14 +47,20 @@ func (r *reflection) run(ctx context.Context) {
 	ctx = klog.NewContext(ctx, logr.Discard())
 	synced := sync.OnceFunc(r.synced)
 	defer synced()
-	sink := newSink(r, func() {
+	first := func() {
 		r.report(r.source.name, "")
 		synced()
-	})
+	}
+	var store cache.ReflectorStore
+	if r.store != nil {
+		store = r.store(first)
+	} else {
+		store = newSink(r, first)
+	}
 	pause := retryFirst
 	for ctx.Err() == nil {
 		started := r.now()
-		err := r.reflector(sink).ListAndWatchWithContext(ctx)
+		err := r.reflector(store).ListAndWatchWithContext(ctx)
 		if ctx.Err() != nil {
 			return
 		}
@@ -85,7 +94,7 @@ func (r *reflection) run(ctx context.Context) {
 	}
 }
 
-func (r *reflection) reflector(s *sink) *cache.Reflector {
+func (r *reflection) reflector(s cache.ReflectorStore) *cache.Reflector {
 	logger := logr.Discard()
 	lw := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {

@@ -168,7 +168,9 @@ func strip(obj any) (any, error) {
 	if !ok {
 		return obj, nil
 	}
-	if _, record := obj.(*metav1.PartialObjectMetadata); !record {
+	if record, ok := obj.(*metav1.PartialObjectMetadata); ok {
+		stripRecord(record)
+	} else {
 		m.SetManagedFields(nil)
 	}
 	switch o := obj.(type) {
@@ -195,4 +197,14 @@ func stripPod(spec *corev1.PodSpec) {
 		}
 	}
 	spec.Affinity, spec.Tolerations, spec.TopologySpreadConstraints = nil, nil, nil
+}
+
+// stripRecord keeps who wrote a record and when, and drops which fields: of
+// fifty thousand records that is most of what they weigh.
+func stripRecord(m *metav1.PartialObjectMetadata) {
+	fields := make([]metav1.ManagedFieldsEntry, 0, len(m.ManagedFields))
+	for _, f := range m.ManagedFields {
+		fields = append(fields, metav1.ManagedFieldsEntry{Manager: f.Manager, Time: f.Time})
+	}
+	m.ManagedFields, m.Annotations = fields, nil
 }

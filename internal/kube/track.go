@@ -168,7 +168,13 @@ func (v View) Logs() (logs []release.LogTail) {
 func (v View) Forget(before time.Time) {
 	v.with(func(t *track) {
 		t.timeline.Forget(before)
-		t.events = slices.DeleteFunc(t.events, func(e release.Event) bool { return e.Received.Before(before) })
+		t.events = slices.DeleteFunc(t.events, func(e release.Event) bool {
+			old := e.Received.Before(before)
+			if old && t.counts[e.UID] == e.Count {
+				delete(t.counts, e.UID) // the stream itself doubles none
+			}
+			return old
+		})
 		for n, p := range t.snapshots {
 			select {
 			case <-p.done:
@@ -180,6 +186,25 @@ func (v View) Forget(before time.Time) {
 		}
 		t.logs = nil
 	})
+}
+
+// Fetch reads the body of a record that is known by its metadata alone; the
+// handler gets it as an observation of its own.
+func (v View) Fetch(revision int) {
+	v.with(func(t *track) {
+		if r, ok := t.records[revision]; ok {
+			v.w.fetch.put(r, false)
+		}
+	})
+}
+
+// Drop forgets a release that is no more, all that is known of it.
+func (v View) Drop() {
+	v.w.mu.Lock()
+	defer v.w.mu.Unlock()
+	if t := v.w.tracks[v.ref]; t != nil && len(t.records) == 0 {
+		delete(v.w.tracks, v.ref)
+	}
 }
 
 // FailureSnapshot returns the snapshot that the watch took by itself when the

@@ -35,7 +35,7 @@ func Fold(sightings ...Operation) Operation {
 			compareSightings(b, a),
 		)
 	})
-	var out Operation
+	out := Operation{Historic: len(sightings) > 0}
 	for _, s := range ordered {
 		fillFrom(&out, s)
 	}
@@ -125,6 +125,7 @@ func fillFrom(out *Operation, s Operation) {
 		fill(&out.Cause, s.Cause)
 	}
 	out.Automatic = out.Automatic || s.Automatic
+	out.Historic = out.Historic && s.Historic // who was there makes it an operation of today
 	fill(&out.ParentID, s.ParentID)
 	out.Observers = append(out.Observers, s.Observers...)
 	for k, v := range s.Extra {

@@ -60,6 +60,7 @@ const (
 	AttrEnd       = "helm.operation.end_unix_nano"
 	AttrAutomatic = "helm.operation.automatic"
 	AttrParentID  = "helm.operation.parent_id"
+	AttrHistoric  = "helm.operation.historic"
 )
 
 // SpanName returns the name of an operation's root span for the command typed.

@@ -91,6 +91,10 @@ type Operation struct {
 	// ParentID is the ID of the deployment that caused an automatic rollback.
 	ParentID string
 
+	// Historic marks an operation that ended before any observer was there: it is
+	// shown, and counted nowhere.
+	Historic bool
+
 	// Extra are attributes beside the ones above: CI, VCS, environment.
 	Extra map[string]string
 }

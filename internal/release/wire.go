@@ -57,6 +57,9 @@ func (o Operation) Attributes() map[string]any {
 		m[AttrAutomatic] = true
 	}
 	str(AttrParentID, o.ParentID)
+	if o.Historic {
+		m[AttrHistoric] = true
+	}
 	return m
 }
 
@@ -146,6 +149,8 @@ func (o *Operation) set(key string, value any) error {
 		o.Automatic = text == "true"
 	case AttrParentID:
 		o.ParentID = text
+	case AttrHistoric:
+		o.Historic = text == "true"
 	default:
 		if o.Extra == nil {
 			o.Extra = make(map[string]string)

@@ -20,7 +20,7 @@ func (w *writer) count(key string, op release.Operation) error {
 		return err
 	}
 	name := counterOf(op.Kind)
-	if name == "" || !op.State.Done() {
+	if name == "" || !op.State.Done() || op.Historic {
 		return nil
 	}
 	counted, err := w.text("SELECT counted FROM operations WHERE key = ?", key)
