@@ -38,6 +38,7 @@ func newRootCommand(s Streams) *cobra.Command {
 	cmd.SetOut(s.Out)
 	cmd.SetErr(s.Err)
 	cmd.AddCommand(
+		newAgentCommand(s),
 		newAlertsCommand(s),
 		newCanaryCommand(s),
 		newControllerCommand(s),

@@ -51,6 +51,26 @@ func (e *Emitter) Failed(ctx context.Context, op release.Operation, extra ...att
 	span.End(trace.WithTimestamp(op.End))
 }
 
+// CauseAttributes are those of the failed span beside the operation's.
+func CauseAttributes(c release.Cause) []attribute.KeyValue {
+	var out []attribute.KeyValue
+	set := func(k, v string) {
+		if v != "" {
+			out = append(out, attribute.String(k, v))
+		}
+	}
+	if !c.Object.IsZero() {
+		set("fairlead.object", c.Object.String())
+	}
+	set("k8s.pod.name", c.Pod)
+	set("k8s.container.name", c.Container)
+	set("fairlead.cause.reason", c.Reason)
+	if c.LastEvent != nil {
+		set("k8s.event.reason", c.LastEvent.Reason)
+	}
+	return out
+}
+
 // Steps writes what the cluster did as child spans of ctx's span. Texts go
 // through redact.
 func (e *Emitter) Steps(ctx context.Context, steps []release.Step, redact func(string) string) {

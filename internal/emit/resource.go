@@ -33,6 +33,10 @@ func newResource(ctx context.Context, opts Options) *resource.Resource {
 	return res
 }
 
+// ResourceAttributes returns the resource of metrics: what everything carries,
+// without what differs from run to run.
+func (e *Emitter) ResourceAttributes() []attribute.KeyValue { return e.metricsResource.Attributes() }
+
 // perRun are resource attributes that differ from run to run or host to host.
 // On metrics each value would be a series of its own, first seen at 1, which
 // no increase() ever sees.

@@ -278,6 +278,10 @@ func (l *Ledger) remove(r Record, at time.Time) {
 	}
 }
 
+// AttrLeftPending is, on an operation that ended without a word, the status in
+// which it left the release: nothing else can begin until somebody acts.
+const AttrLeftPending = "fairlead.left_pending"
+
 // AttrRemoval tells, on an uninstall, that nobody saw Helm do it.
 const AttrRemoval = "fairlead.uninstall.observed"
 
@@ -343,6 +347,21 @@ func (l *Ledger) Due(now time.Time) (ops []Operation, want []int, more bool) {
 	ops = append(ops, l.queue...)
 	l.queue = nil
 	return ops, want, more
+}
+
+// Current returns the operation that what happens to the release now belongs to:
+// the newest one; ok is false while none is known.
+func (l *Ledger) Current() (op Operation, ok bool) {
+	e := l.newest()
+	switch {
+	case e == nil:
+		return Operation{}, false
+	case !e.leaving.IsZero():
+		return l.uninstall(e), true
+	case e.kind() == "":
+		return Operation{}, false
+	}
+	return l.operation(e), true
 }
 
 // recall compares what was there at the start with the memory: what was told

@@ -56,7 +56,7 @@ func (s *Server) openUpstream(ctx context.Context, field string, f config.Forwar
 		u.Insecure = t.Insecure || u.Insecure
 		u.CAFile, u.CertFile, u.KeyFile, u.ServerName = t.CAFile, t.CertFile, t.KeyFile, t.ServerName
 	}
-	fw, err := otlp.NewForwarder(u, queue, s.collectorTelemetry())
+	fw, err := otlp.NewForwarder(u, queue, otlp.TelemetryTo(s.logger))
 	if err != nil {
 		return err
 	}

@@ -133,7 +133,7 @@ func (s *Server) startReceiver(ctx context.Context) error {
 	o := otlp.ReceiverOptions{
 		MaxRequestBytes: int64(s.cfg.Listen.MaxRequest),
 		MemoryLimitMiB:  memoryLimitMiB(s.cfg.Store.MemoryLimit),
-		Telemetry:       s.collectorTelemetry(),
+		Telemetry:       otlp.TelemetryTo(s.logger),
 	}
 	if a := s.cfg.Listen.OTLPGRPC; a != config.Off {
 		o.GRPC = a

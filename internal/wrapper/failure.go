@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"go.opentelemetry.io/otel/attribute"
-
 	"fairlead.dev/fairlead/internal/helm"
 	"fairlead.dev/fairlead/internal/kube"
 	"fairlead.dev/fairlead/internal/release"
@@ -25,27 +23,6 @@ type failure struct {
 	hasSnapshot bool
 	lock        *helm.StuckLock
 	leftPending bool // our own Helm left the release in the middle
-}
-
-// attributes are those of the failed span beside the operation's.
-func (f failure) attributes() []attribute.KeyValue {
-	var out []attribute.KeyValue
-	set := func(k, v string) {
-		if v != "" {
-			out = append(out, attribute.String(k, v))
-		}
-	}
-	c := f.cause
-	if !c.Object.IsZero() {
-		set("fairlead.object", c.Object.String())
-	}
-	set("k8s.pod.name", c.Pod)
-	set("k8s.container.name", c.Container)
-	set("fairlead.cause.reason", c.Reason)
-	if c.LastEvent != nil {
-		set("k8s.event.reason", c.LastEvent.Reason)
-	}
-	return out
 }
 
 // explainFailure gathers the evidence, before anything removes it, and fills

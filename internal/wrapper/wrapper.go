@@ -319,7 +319,7 @@ func (s *session) endSpans(f failure, inner release.Operation, hasInner bool) {
 		s.emitter.Steps(s.ctx, w.Steps(s.op.Start, until), s.redact)
 	}
 	if s.op.State != release.StateSucceeded {
-		s.emitter.Failed(s.ctx, s.op, f.attributes()...)
+		s.emitter.Failed(s.ctx, s.op, emit.CauseAttributes(f.cause)...)
 	}
 	if hasInner {
 		s.writeInner(inner)

@@ -99,7 +99,7 @@ func Summarise(ops []release.Operation) Release {
 		}
 		if r.Status == "" {
 			r.Status = statusAfter(op)
-			if !op.State.Done() {
+			if !op.State.Done() || op.Extra[release.AttrLeftPending] != "" {
 				r.PendingSince = op.Start
 			}
 		}

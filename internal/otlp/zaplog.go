@@ -1,4 +1,4 @@
-package server
+package otlp
 
 import (
 	"context"
@@ -6,16 +6,14 @@ import (
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
-
-	"fairlead.dev/fairlead/internal/otlp"
 )
 
-// collectorTelemetry is where the Collector's components report.
-func (s *Server) collectorTelemetry() otlp.Telemetry {
-	return otlp.Telemetry{Logger: zap.New(&slogCore{handler: s.logger.With("part", "otlp").Handler()})}
+// TelemetryTo lets the Collector's components report to a log.
+func TelemetryTo(l *slog.Logger) Telemetry {
+	return Telemetry{Logger: zap.New(&slogCore{handler: l.With("part", "otlp").Handler()})}
 }
 
-// slogCore passes the Collector's log lines on to the server's log. Its news
+// slogCore passes the Collector's log lines on to our own log. Its news
 // (a listener started) is detail here, so levels below warning become debug.
 type slogCore struct{ handler slog.Handler }
 
