@@ -49,7 +49,7 @@ type Ledger struct {
 	gone     bool
 	begun    bool        // Due was called: what comes from now on is new
 	queue    []Operation // to be told whatever the entries say
-	lastUID  string      // of the newest record that was seen
+	last     *entry      // the newest record that there was, also when it is gone
 	lastBody *Record
 }
 
@@ -116,7 +116,7 @@ func (l *Ledger) Observe(o Observation) {
 		l.abandon(r.Revision)
 	}
 	if l.newest() == e {
-		l.lastUID = e.uid
+		l.last = e
 	}
 	e.modified = r.Modified
 	if !r.LastDeployed.IsZero() {
@@ -247,7 +247,6 @@ func (l *Ledger) remove(r Record, at time.Time) {
 	if e == nil || e.uid != r.UID {
 		return
 	}
-	newest := l.newest() == e
 	delete(l.entries, r.Revision)
 	if e.state == StateRunning {
 		e.state, e.ended = StateCancelled, at
@@ -267,9 +266,7 @@ func (l *Ledger) remove(r Record, at time.Time) {
 		l.queue = append(l.queue, op)
 	case len(l.entries) == 0 && !l.gone:
 		l.gone = true
-		if !newest {
-			e.uid = l.lastUID
-		}
+		e = l.last // whatever order they were removed in
 		e.leaving, e.left = at, true
 		op := l.uninstall(e)
 		op.End = at
