@@ -5,7 +5,6 @@ package e2e
 import (
 	"bytes"
 	"fmt"
-	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -75,19 +74,9 @@ func (p *process) end(sig syscall.Signal) {
 	}
 }
 
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 func newBackend(t *testing.T) *backend {
 	t.Helper()
-	web, otlp := freePort(t), freePort(t)
+	web, otlp := freePort(t, "127.0.0.1"), freePort(t, "127.0.0.1")
 	b := &backend{t: t, api: api.Client{Server: "http://" + web}, otlp: "http://" + otlp}
 	b.process = startProcess(t, os.Environ(), "server", "--data", t.TempDir(), "--http", web, "--otlp-http", otlp, "--otlp-grpc", "off")
 	eventually(t, 30*time.Second, "the server is up", func() string {

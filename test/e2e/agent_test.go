@@ -35,6 +35,9 @@ func TestAgent(t *testing.T) {
 		{name: "wrapped and killed helm4", major: 4, wrapped: true, killed: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			if c.wrapped {
+				t.Parallel() // they wait for a claim to expire
+			}
 			s := newScene(t, c.major)
 			s.collector = nil
 			b := newBackend(t)
@@ -70,7 +73,7 @@ func TestAgent(t *testing.T) {
 				return cmp.Diff(want, got)
 			})
 			b.checkCounts(s.namespace)
-			b.checkTraces(s, c.wrapped)
+			b.checkTraces(s, c.wrapped, c.killed)
 			b.checkWhy(s, c.killed)
 			if !c.killed {
 				b.checkEvents(s)
@@ -102,7 +105,7 @@ func (b *backend) checkCounts(namespace string) {
 
 // checkTraces checks that an operation has one trace with one root, its steps
 // in it, and that the automatic rollback is in the trace of its deploy.
-func (b *backend) checkTraces(s *scene, wrapped bool) {
+func (b *backend) checkTraces(s *scene, wrapped, killed bool) {
 	b.t.Helper()
 	ops := b.operations(s.namespace, "undone")
 	if len(ops) != 3 {
@@ -133,7 +136,8 @@ func (b *backend) checkTraces(s *scene, wrapped bool) {
 			b.t.Errorf("%d spans %s, want %d: %v", names[name], name, n, names)
 		}
 	}
-	if names["k8s.workload.rollout"] == 0 || names["k8s.pod"] == 0 {
+	// An agent that was away for a moment has not seen every pod.
+	if names["k8s.workload.rollout"] == 0 || names["k8s.pod"] == 0 && !killed {
 		b.t.Errorf("no steps: %v", names)
 	}
 }
