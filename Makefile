@@ -88,6 +88,10 @@ bench-metrics: build $(PROMETHEUS) ## metrics beside Prometheus: ingest, memory,
 	for n in 10000 100000; do go run ./bench/metrics -server bin/fairlead -prometheus $(PROMETHEUS) -series $$n -rounds 25; done
 	go run ./bench/metrics -server bin/fairlead -idle
 
+.PHONY: bench-start
+bench-start: build ## start of the server with 10 GB on disk, and after a kill (12 GB of disk, two minutes)
+	go run ./bench/start -server bin/fairlead
+
 .PHONY: promtool
 promtool: $(PROMTOOL) ## build promtool into the cache, for the tests
 
