@@ -51,6 +51,7 @@ type tracked struct {
 	ledger *release.Ledger
 	last   story
 	seen   time.Time
+	learnt bool // our own metrics know it
 }
 
 // Run watches and tells until ctx ends. With leader election it waits for its
@@ -266,8 +267,24 @@ func (a *agent) tellDue(ctx context.Context, now time.Time) {
 			a.tellOperation(ctx, t, op, now)
 		}
 		a.keeper.remember(ref, t.ledger)
+		a.learn(ctx, t)
 		if !more {
 			delete(a.touched, ref)
+		}
+	}
+}
+
+// learn makes our own metrics know a release whose operations were all told by
+// an agent before us: its gauges go on.
+func (a *agent) learn(ctx context.Context, t *tracked) {
+	if t.learnt || a.box.counting == nil {
+		return
+	}
+	if op, ok := t.ledger.Current(); ok && op.State.Done() && !op.End.IsZero() {
+		t.learnt = true
+		op.Cluster = a.opts.Client.ClusterName()
+		if err := a.box.learn(ctx, op); err != nil {
+			a.opts.Logger.Error("learn of a release", "release", op.Namespace+"/"+op.Release, "error", err)
 		}
 	}
 }
@@ -325,7 +342,10 @@ func (a *agent) tellSilent(ctx context.Context, now time.Time) {
 		op.Cluster = a.opts.Client.ClusterName()
 		op.State, op.End, op.ErrorType = release.StateCancelled, c.Renewed, release.ErrorCancelled
 		op.Cause = fmt.Sprintf("%s ended without a word and left revision %d pending", holder(c), op.Revision)
-		op.Extra = map[string]string{release.AttrLeftPending: "pending-" + string(op.Kind)}
+		if op.Extra == nil {
+			op.Extra = make(map[string]string)
+		}
+		op.Extra[release.AttrLeftPending] = "pending-" + string(op.Kind)
 		if op.End.Before(op.Start) {
 			op.End = op.Start
 		}

@@ -205,6 +205,25 @@ func (b *outbox) count(ctx context.Context, ops plog.Logs) {
 	}
 }
 
+// learn gives an operation that was told and counted before to our own metrics,
+// which do not know its release.
+func (b *outbox) learn(ctx context.Context, op release.Operation) error {
+	b.flush(ctx)
+	known, err := b.counting.Knows(ctx, op.Namespace, op.Release)
+	if err != nil || known {
+		return err
+	}
+	op.Historic = true
+	ld := plog.NewLogs()
+	rec := ld.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords().AppendEmpty()
+	rec.SetEventName(release.EventName)
+	if err := rec.Attributes().FromRaw(op.Attributes()); err != nil {
+		return err
+	}
+	_, err = b.counting.ConsumeLogs(ctx, ld)
+	return err
+}
+
 // check says aloud, once a minute, what the queue did not take.
 func (b *outbox) check(kind string, items int, err error) {
 	if err == nil {

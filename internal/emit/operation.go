@@ -121,7 +121,9 @@ func orOther(reason string) string {
 // SpanAttributes returns the attributes of an operation's root span: the
 // operation's own and those of the semantic conventions beside them.
 func SpanAttributes(op release.Operation) []attribute.KeyValue {
-	attrs := Values(op.Attributes(), nil)
+	own := op.Attributes()
+	delete(own, release.AttrObjects) // for the record alone
+	attrs := Values(own, nil)
 	attrs = append(attrs,
 		semconv.DeploymentName(op.Release),
 		semconv.K8SNamespaceName(op.Namespace),

@@ -62,6 +62,7 @@ type entry struct {
 	seen              time.Time // receipt of the first sight
 	initial           bool      // it was there before the observer
 	body              *Record
+	objects           string
 
 	state State
 	ended time.Time // receipt of the final state; zero when it was final at first sight
@@ -125,6 +126,7 @@ func (l *Ledger) Observe(o Observation) {
 		if e.body != nil && r.RollbackTo == 0 {
 			r.RollbackTo = e.body.RollbackTo
 		}
+		e.objects = r.ObjectNames()
 		r.Objects = nil
 		e.body = &r
 		if l.newest() == e {
@@ -486,6 +488,9 @@ func (l *Ledger) operation(e *entry) Operation {
 	}
 	if b := e.body; b != nil {
 		op.ChartName, op.ChartVersion, op.AppVersion, op.RollbackTo = b.Chart, b.Version, b.AppVersion, b.RollbackTo
+	}
+	if e.objects != "" {
+		op.Extra = map[string]string{AttrObjects: e.objects}
 	}
 	if kind != KindRollback {
 		op.RollbackTo = 0

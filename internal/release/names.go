@@ -63,6 +63,10 @@ const (
 	AttrHistoric  = "helm.operation.historic"
 )
 
+// AttrObjects names the objects of an operation's manifest, "Kind/name" by
+// commas, so that events of them can be told whose they are.
+const AttrObjects = "helm.objects"
+
 // SpanName returns the name of an operation's root span for the command typed.
 func SpanName(command string) string { return "helm-" + command }
 

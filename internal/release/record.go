@@ -1,6 +1,9 @@
 package release
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Record is what a release record in Helm's storage says, as far as fairlead
 // needs it. Values and manifests stay out: they may hold secrets.
@@ -64,4 +67,26 @@ type Lock struct {
 	Alive bool
 	// LastDeployed is the newest revision that was deployed; 0 = none.
 	LastDeployed int
+}
+
+// maxObjectNames bounds [Record.ObjectNames]: the events that matter are of
+// workloads, and few releases have more objects.
+const maxObjectNames = 200
+
+// ObjectNames returns the objects of the manifest and the hooks in the release's
+// own namespace as the value of [AttrObjects].
+func (r Record) ObjectNames() string {
+	var names []string
+	add := func(o ObjectRef) {
+		if (o.Namespace == "" || o.Namespace == r.Namespace) && len(names) < maxObjectNames {
+			names = append(names, o.Kind+"/"+o.Name)
+		}
+	}
+	for _, o := range r.Objects {
+		add(o)
+	}
+	for _, h := range r.Hooks {
+		add(h.ObjectRef)
+	}
+	return strings.Join(names, ",")
 }

@@ -44,6 +44,14 @@ func (in *ingest) traces(ctx context.Context, td ptrace.Traces) error {
 }
 
 func (in *ingest) logs(ctx context.Context, ld plog.Logs) error {
+	for _, p := range in.parts {
+		if p.JoinLogs == nil {
+			continue
+		}
+		if err := p.JoinLogs(ctx, ld); err != nil {
+			return unavailable(fmt.Errorf("%s: %w", p.Name, err))
+		}
+	}
 	return in.each(ctx, "logs", ld.LogRecordCount(), func(ctx context.Context, p Part) error {
 		if p.Logs == nil {
 			return nil

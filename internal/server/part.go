@@ -26,6 +26,10 @@ type Part struct {
 	// upstream sees it.
 	FilterMetrics func(context.Context, pmetric.Metrics) error
 
+	// JoinLogs may add attributes to records before any part or upstream sees
+	// them.
+	JoinLogs func(context.Context, plog.Logs) error
+
 	Traces  func(context.Context, ptrace.Traces) error
 	Metrics func(context.Context, pmetric.Metrics) error
 	Logs    func(context.Context, plog.Logs) error

@@ -29,7 +29,8 @@ func (s *Server) openOperations(context.Context) error {
 			}
 			return err
 		},
-		Traces: store.ConsumeTraces,
+		JoinLogs: store.JoinEvents,
+		Traces:   store.ConsumeTraces,
 		Logs: func(ctx context.Context, ld plog.Logs) error {
 			bad, err := store.ConsumeLogs(ctx, ld)
 			if err != nil {

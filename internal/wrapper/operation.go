@@ -1,6 +1,7 @@
 package wrapper
 
 import (
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -63,6 +64,13 @@ func bindRecord(op *release.Operation, r release.Record, firstStatus string) {
 	op.Release = r.Name
 	if r.Chart != "" {
 		op.ChartName, op.ChartVersion, op.AppVersion = r.Chart, r.Version, r.AppVersion
+	}
+	if names := r.ObjectNames(); names != "" {
+		op.Extra = maps.Clone(op.Extra) // other operations of this run share it
+		if op.Extra == nil {
+			op.Extra = make(map[string]string)
+		}
+		op.Extra[release.AttrObjects] = names
 	}
 	if op.Kind == release.KindRollback && r.RollbackTo > 0 {
 		op.RollbackTo = r.RollbackTo

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -292,5 +293,98 @@ func TestAgentNamespaceGone(t *testing.T) {
 	ops := b.waitTold(s.namespace, "web", "install 1 succeeded", "upgrade 2 cancelled", "uninstall 2 succeeded")
 	if !strings.Contains(ops[1].Cause, "record was removed") || ops[2].Attributes[release.AttrRemoval] == "" {
 		t.Errorf("%q, %v", ops[1].Cause, ops[2].Attributes)
+	}
+}
+
+// TestAgentForeignBackend sends to a plain OTLP endpoint: the agent's own
+// metrics are right by themselves, over a kill that takes its disk along, and
+// over an endpoint that is down.
+func TestAgentForeignBackend(t *testing.T) {
+	s := newScene(t, 4)
+	run := func(data string, args ...string) *process {
+		p := startProcess(t, s.base(), append([]string{"agent", "--data", data, "--namespace", s.namespace, "--own-namespace", s.namespace, "--cluster-name", "bed"}, args...)...)
+		eventually(t, 30*time.Second, "the agent has caught up", func() string {
+			if !strings.Contains(p.log.String(), "caught up") {
+				return p.log.String()
+			}
+			return ""
+		})
+		return p
+	}
+	s.must("install", "old", appChart, "--set", "replicas=0")
+	p := run(dataDir(t))
+	s.must("install", "web", appChart, "--set", "replicas=0")
+	good := map[string]string{"helm.release": "web", "helm.success": "true", "k8s.cluster.name": "bed"}
+	count := func(want float64) {
+		t.Helper()
+		eventually(t, 30*time.Second, "helm.deploy.count", func() string {
+			if first, last, ok := s.collector.cumulative("helm.deploy.count", good); !ok || first != 0 || last != want {
+				return fmt.Sprintf("from %v to %v, want from 0 to %v", first, last, want)
+			}
+			return ""
+		})
+	}
+	count(1)
+	eventually(t, 10*time.Second, "the release that was there before is shown and not counted", func() string {
+		_, last, ok := s.collector.cumulative("helm.deploy.count", map[string]string{"helm.release": "old", "helm.success": "true"})
+		if revision, has := s.collector.gauge("helm.release.revision", "old"); !ok || last != 0 || !has || revision != 1 {
+			return fmt.Sprintf("count %v, revision %v", last, revision)
+		}
+		return ""
+	})
+	time.Sleep(2 * time.Second) // the checkpoint is written within a second
+	p.end(syscall.SIGKILL)
+	s.collector.reset()
+	data := dataDir(t)
+	p = run(data) // another disk: counters start anew, at 0
+	s.must("upgrade", "web", appChart, "--set", "replicas=0")
+	count(1)
+	if _, has := s.collector.gauge("helm.release.last_deploy_time", "old"); !has {
+		t.Error("the gauges of a release that nothing happened to are gone")
+	}
+
+	s.collector.down.Store(true)
+	s.must("upgrade", "web", appChart, "--set", "replicas=0")
+	time.Sleep(3 * time.Second)
+	p.end(syscall.SIGKILL) // what could not be sent is on its disk
+	s.collector.down.Store(false)
+	s.collector.reset()
+	run(data)
+	eventually(t, 60*time.Second, "what was queued comes", func() string {
+		for _, rec := range s.collector.events("helm.operation") {
+			if attr(rec.Attributes(), "helm.revision") == "3" && attr(rec.Attributes(), "helm.operation.state") == "succeeded" {
+				return ""
+			}
+		}
+		return "not yet"
+	})
+	count(2)
+}
+
+// TestAgentAPIServerRestart ends the API server under the agent: its watches
+// begin anew, and nothing is lost or told twice.
+func TestAgentAPIServerRestart(t *testing.T) {
+	ctl := os.Getenv("FAIRLEAD_TEST_CLUSTERCTL")
+	if ctl == "" || os.Getenv("FAIRLEAD_TEST_CLUSTER") == "" {
+		t.Skip("only on the test bed's own cluster: this stops its API server")
+	}
+	s := newScene(t, 3)
+	s.collector = nil
+	b := newBackend(t)
+	p := b.startAgent(s, dataDir(t))
+	s.must("install", "web", appChart, "--set", "replicas=0")
+	b.waitTold(s.namespace, "web", "install 1 succeeded")
+	component(t, ctl, "restart", "kube-apiserver")
+	s.must("upgrade", "web", appChart, "--set", "replicas=0")
+	s.must("install", "other", appChart, "--set", "replicas=0")
+	b.waitTold(s.namespace, "web", "install 1 succeeded", "upgrade 2 succeeded")
+	b.waitTold(s.namespace, "other", "install 1 succeeded")
+	for _, line := range strings.Split(p.log.String(), "\n") {
+		if strings.Contains(line, "level=ERROR") {
+			t.Error(line)
+		}
+	}
+	for _, name := range []string{"kube-controller-manager", "kube-scheduler", "kubelet"} {
+		component(t, ctl, "restart", name)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,6 +25,8 @@ import (
 // collector receives OTLP over HTTP and keeps all of it.
 type collector struct {
 	*httptest.Server
+
+	down atomic.Bool // answers 503
 
 	mu      sync.Mutex
 	raw     bytes.Buffer // every body, decompressed
@@ -49,6 +52,10 @@ func newCollector(t *testing.T) *collector {
 }
 
 func (c *collector) receive(w http.ResponseWriter, r *http.Request) {
+	if c.down.Load() {
+		http.Error(w, "down", http.StatusServiceUnavailable)
+		return
+	}
 	body := io.Reader(r.Body)
 	if r.Header.Get("Content-Encoding") == "gzip" {
 		z, err := gzip.NewReader(r.Body)
@@ -170,6 +177,61 @@ func (c *collector) sum(name string, want map[string]string) (total float64, poi
 		}
 	}
 	return total, points
+}
+
+// cumulative returns the first and the last value of the one series of a
+// counter whose attributes include all of want, by time.
+func (c *collector) cumulative(name string, want map[string]string) (first, last float64, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var from, to pcommon.Timestamp
+	for _, m := range c.named(name) {
+	points:
+		for _, p := range m.Sum().DataPoints().All() {
+			for k, w := range want {
+				if attr(p.Attributes(), k) != w {
+					continue points
+				}
+			}
+			if !ok || p.Timestamp() < from {
+				from, first = p.Timestamp(), float64(p.IntValue())
+			}
+			if !ok || p.Timestamp() >= to {
+				to, last = p.Timestamp(), float64(p.IntValue())
+			}
+			ok = true
+		}
+	}
+	return first, last, ok
+}
+
+// gauge returns the last value of a release's gauge.
+func (c *collector) gauge(name, release string) (value float64, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, m := range c.named(name) {
+		for _, p := range m.Gauge().DataPoints().All() {
+			if attr(p.Attributes(), "helm.release") == release {
+				value, ok = p.DoubleValue(), !p.Flags().NoRecordedValue()
+			}
+		}
+	}
+	return value, ok
+}
+
+func (c *collector) named(name string) (out []pmetric.Metric) {
+	for _, md := range c.metrics {
+		for _, rm := range md.ResourceMetrics().All() {
+			for _, sm := range rm.ScopeMetrics().All() {
+				for _, m := range sm.Metrics().All() {
+					if m.Name() == name {
+						out = append(out, m)
+					}
+				}
+			}
+		}
+	}
+	return out
 }
 
 // tree is one trace.

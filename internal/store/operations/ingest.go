@@ -246,6 +246,9 @@ func (w *writer) fold(key string, options ...foldOption) error {
 	if op.Namespace == "" || len(options) > 0 {
 		return nil // counted once the namespace is known
 	}
+	if err := w.objects(op); err != nil {
+		return err
+	}
 	if err := w.count(key, op); err != nil {
 		return err
 	}

@@ -65,6 +65,15 @@ var migrations = []string{
 	   at_ns INTEGER NOT NULL,
 	   body TEXT NOT NULL
 	 ) WITHOUT ROWID;`,
+	`CREATE TABLE objects (
+	   namespace TEXT NOT NULL,
+	   kind      TEXT NOT NULL,
+	   name      TEXT NOT NULL,
+	   cluster   TEXT NOT NULL,
+	   release   TEXT NOT NULL,
+	   PRIMARY KEY (namespace, kind, name, cluster)
+	 ) WITHOUT ROWID;
+	 CREATE INDEX objects_release ON objects (namespace, release, cluster);`,
 }
 
 // ErrNotFound is returned for an operation, release or snapshot that the store
