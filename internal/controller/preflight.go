@@ -78,7 +78,7 @@ func owned(cr *v1alpha1.CanaryRelease, stable client.Object) *refusal {
 		return nil
 	}
 	notes, marks := stable.GetAnnotations(), stable.GetLabels()
-	by := ""
+	var by string
 	switch {
 	case notes["meta.helm.sh/release-name"] != "":
 		by = "Helm release " + notes["meta.helm.sh/release-name"]

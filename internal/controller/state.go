@@ -52,7 +52,7 @@ func progressOf(before *v1alpha1.Progress, s rollout.State) *v1alpha1.Progress {
 // bounded is n as the API keeps it; nothing counts that far.
 func bounded(n int) int32 {
 	const most = 1 << 30
-	return int32(max(0, min(n, most))) //nolint:gosec // is within bounds
+	return int32(max(0, min(n, most)))
 }
 
 func timeOf(t *metav1.MicroTime) time.Time {

@@ -54,9 +54,8 @@ type teller struct {
 
 // said is what was last recorded of a rollout.
 type said struct {
-	record  rollout.Record
-	look    time.Time
-	decided time.Time // of the observation that led to a rollback
+	record rollout.Record
+	look   time.Time
 }
 
 // explained is what the canary's failed traces say about a rollback.

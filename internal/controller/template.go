@@ -162,7 +162,7 @@ func parsePath(path string) ([]pathStep, error) {
 			return []pathStep{{field: "metadata"}, {field: strings.Split(prefix, ".")[1]}, {field: key}}, nil
 		}
 	}
-	if !strings.HasPrefix(path, "spec.") {
+	if rest, ok := strings.CutPrefix(path, "spec."); !ok || rest == "" {
 		return nil, fmt.Errorf("want a path of the pod template: metadata.labels.KEY, metadata.annotations.KEY or spec.FIELD")
 	}
 	var steps []pathStep
