@@ -11,15 +11,16 @@ import (
 func newExportRBACCommand(s Streams) *cobra.Command {
 	var o rbac.Options
 	cmd := &cobra.Command{
-		Use:   "rbac agent|wrapper",
-		Short: "Print the Kubernetes permissions of the agent or of fairlead helm",
+		Use:   "rbac agent|controller|wrapper",
+		Short: "Print the Kubernetes permissions of agent, controller or fairlead helm",
 		Long: `Print a ServiceAccount with the roles and bindings of one part: agent is
-fairlead agent; wrapper is fairlead helm, beside what Helm itself needs.
+fairlead agent; controller is fairlead controller; wrapper is fairlead helm, beside what Helm itself needs.
 
 Without --namespace they hold for the whole cluster, otherwise for the chosen
 namespaces only. What is not granted is missed where it would have shown, is
 named once, and stops nothing else.`,
 		Example: `  fairlead export rbac agent | kubectl apply -f -
+  fairlead export rbac controller | kubectl apply -f -
   fairlead export rbac agent --namespace shop --namespace payments
   fairlead export rbac wrapper --namespace shop --own-namespace ci --service-account deployer`,
 		Args: cobra.ExactArgs(1),

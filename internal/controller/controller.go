@@ -36,6 +36,7 @@ import (
 	"fairlead.dev/fairlead/internal/emit"
 	"fairlead.dev/fairlead/internal/notify"
 	"fairlead.dev/fairlead/internal/prom"
+	"fairlead.dev/fairlead/internal/rbac"
 	"fairlead.dev/fairlead/internal/tracing"
 	"fairlead.dev/fairlead/internal/traffic"
 )
@@ -68,9 +69,6 @@ type Options struct {
 	Workers int
 	Logger  logr.Logger
 }
-
-// leaseName is the Lease of the leader election.
-const leaseName = "fairlead-controller"
 
 // Run drives the cluster's CanaryReleases until ctx ends.
 func Run(ctx context.Context, config *rest.Config, o Options) error {
@@ -115,7 +113,7 @@ func (o Options) manager(scheme *runtime.Scheme) manager.Options {
 		Scheme: scheme, Logger: o.Logger,
 		Metrics:                metricsserver.Options{BindAddress: o.Metrics},
 		HealthProbeBindAddress: o.Health,
-		LeaderElection:         o.LeaderElection, LeaderElectionID: leaseName, LeaderElectionNamespace: o.LeaderNamespace,
+		LeaderElection:         o.LeaderElection, LeaderElectionID: rbac.ControllerLeaderName, LeaderElectionNamespace: o.LeaderNamespace,
 		LeaderElectionReleaseOnCancel: true, LeaseDuration: &o.LeaseDuration, RenewDeadline: &renew, RetryPeriod: &retry,
 		Cache: cache.Options{DefaultTransform: cache.TransformStripManagedFields()},
 		Client: client.Options{Cache: &client.CacheOptions{

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -27,7 +28,7 @@ type Options struct {
 
 // Validate names the field that cannot be used, and its value.
 func (o Options) Validate() error {
-	if o.Part != PartAgent && o.Part != PartWrapper {
+	if !slices.Contains(Parts, o.Part) {
 		return fmt.Errorf("part %q: want one of %v", o.Part, Parts)
 	}
 	if o.Storage != "" && o.Storage != "secrets" && o.Storage != "configmaps" {

@@ -19,12 +19,13 @@ type Part string
 
 // The parts.
 const (
-	PartAgent   Part = "agent"   // fairlead agent
-	PartWrapper Part = "wrapper" // fairlead helm, beside what Helm itself needs
+	PartAgent      Part = "agent"      // fairlead agent
+	PartController Part = "controller" // fairlead controller
+	PartWrapper    Part = "wrapper"    // fairlead helm, beside what Helm itself needs
 )
 
 // Parts are all parts, for messages and completion.
-var Parts = []Part{PartAgent, PartWrapper}
+var Parts = []Part{PartAgent, PartController, PartWrapper}
 
 // Where says in which role a use belongs.
 type Where string
@@ -53,7 +54,10 @@ type Use struct {
 	Why string
 }
 
-var watch = []string{"get", "list", "watch"}
+var (
+	watch  = []string{"get", "list", "watch"}
+	routes = []string{"get", "list", "watch", "patch"}
+)
 
 // Uses is the table. A verb that is not granted costs what Why says, and
 // nothing else.
@@ -79,6 +83,25 @@ var Uses = []Use{
 	{Part: PartAgent, Where: InOwn, Group: "coordination.k8s.io", Resource: "leases", Verbs: []string{"create"}, Why: "leader election"},
 	{Part: PartAgent, Where: InOwn, Group: "coordination.k8s.io", Resource: "leases", Verbs: []string{"get", "update"}, Names: []string{LeaderName}, Why: "leader election"},
 
+	{Part: PartController, Where: InReleases, Group: "fairlead.dev", Resource: "canaryreleases", Verbs: []string{"get", "list", "watch", "update"}, Why: "every rollout; the finalizer"},
+	{Part: PartController, Where: InReleases, Group: "fairlead.dev", Resource: "canaryreleases/status", Verbs: []string{"update"}, Why: "every rollout's state"},
+	{Part: PartController, Where: InReleases, Group: "fairlead.dev", Resource: "canaryreleases/finalizers", Verbs: []string{"update"}, Why: "owning the ConfigMap of frozen parameters"},
+	{Part: PartController, Where: InReleases, Group: "apps", Resource: "deployments", Verbs: []string{"get", "list", "watch", "patch", "update"}, Why: "sizing the canary, promoting stable"},
+	{Part: PartController, Where: InReleases, Group: "apps", Resource: "statefulsets", Verbs: []string{"get", "list", "watch", "patch", "update"}, Why: "sizing the canary, promoting stable"},
+	{Part: PartController, Where: InReleases, Resource: "pods", Verbs: []string{"list"}, Why: "canaries that crash, rolled back at once"},
+	{Part: PartController, Where: InReleases, Resource: "services", Verbs: watch, Why: "tracks that are not apart, refused"},
+	{Part: PartController, Where: InReleases, Resource: "configmaps", Verbs: []string{"get", "create", "update"}, Why: "the frozen parameters of the analysis"},
+	{Part: PartController, Where: InReleases, Resource: "secrets", Verbs: []string{"get"}, Why: "credentials of backends and keys of webhooks that a CanaryRelease names"},
+	{Part: PartController, Where: InReleases, Group: "events.k8s.io", Resource: "events", Verbs: []string{"create", "patch"}, Why: "events of rollouts"},
+	{Part: PartController, Where: InReleases, Group: "gateway.networking.k8s.io", Resource: "httproutes", Verbs: routes, Why: "weights of HTTPRoutes"},
+	{Part: PartController, Where: InReleases, Group: "gateway.networking.k8s.io", Resource: "grpcroutes", Verbs: routes, Why: "weights of GRPCRoutes"},
+	{Part: PartController, Where: InReleases, Group: "networking.istio.io", Resource: "virtualservices", Verbs: routes, Why: "weights of VirtualServices"},
+	{Part: PartController, Where: InReleases, Group: "networking.k8s.io", Resource: "ingresses", Verbs: routes, Why: "weights of canary Ingresses"},
+	{Part: PartController, Where: InReleases, Group: "traefik.io", Resource: "traefikservices", Verbs: routes, Why: "weights of TraefikServices"},
+	{Part: PartController, Where: InOwn, Group: "coordination.k8s.io", Resource: "leases", Verbs: []string{"create"}, Why: "leader election"},
+	{Part: PartController, Where: InOwn, Group: "coordination.k8s.io", Resource: "leases", Verbs: []string{"get", "update"}, Names: []string{ControllerLeaderName}, Why: "leader election"},
+	{Part: PartController, Where: InOwn, Group: "events.k8s.io", Resource: "events", Verbs: []string{"create", "patch"}, Why: "events of the leader election"},
+
 	{Part: PartWrapper, Where: InReleases, Resource: "secrets", Verbs: watch, Storage: "secrets", Why: "revision, operation id, automatic rollback"},
 	{Part: PartWrapper, Where: InReleases, Resource: "configmaps", Verbs: watch, Storage: "configmaps", Why: "revision, operation id, automatic rollback"},
 	{Part: PartWrapper, Where: InReleases, Group: "apps", Resource: "deployments", Verbs: watch, Why: "rollouts in the trace, progress, causes"},
@@ -97,10 +120,11 @@ var Uses = []Use{
 	{Part: PartWrapper, Where: InCluster, Resource: "namespaces", Verbs: []string{"get"}, Names: []string{"kube-system"}, Why: "k8s.cluster.uid"},
 }
 
-// Names of the agent's own objects.
+// Names of the parts' own objects.
 const (
-	CheckpointName = "fairlead-agent-checkpoint" // ConfigMap
-	LeaderName     = "fairlead-agent"            // Lease
+	ControllerLeaderName = "fairlead-controller"       // Lease
+	CheckpointName       = "fairlead-agent-checkpoint" // ConfigMap
+	LeaderName           = "fairlead-agent"            // Lease
 )
 
 // Rules returns the rules of one part at one place for one of Helm's storages,

@@ -45,7 +45,7 @@ type canaryScene struct {
 	front        *front
 	controller   *exec.Cmd
 	log          *safeBuffer
-	args         []string // of the controller
+	kubeconfig   string // of the controller
 }
 
 // front is where users come in: it adds the host that the gateway knows, and
@@ -239,13 +239,40 @@ func end(cmd *exec.Cmd) {
 	}
 }
 
-// startController runs the controller of this test's namespace alone.
+// identity returns a kubeconfig with the permissions of the controller and no
+// others.
+func (s *canaryScene) identity() string {
+	s.t.Helper()
+	path := filepath.Join(s.t.TempDir(), "kubeconfig")
+	s.apply(s.fairlead("export", "rbac", "controller", "--namespace", s.namespace, "--own-namespace", s.namespace).stdout)
+	token := strings.TrimSpace(s.kubectl("-n", s.namespace, "create", "token", "fairlead-controller"))
+	var config map[string]any
+	if err := json.Unmarshal([]byte(s.kubectl("config", "view", "--minify", "--flatten", "-o", "json")), &config); err != nil {
+		s.t.Fatal(err)
+	}
+	user := config["users"].([]any)[0].(map[string]any)
+	user["user"] = map[string]any{"token": token}
+	text, err := json.Marshal(config)
+	if err == nil {
+		err = os.WriteFile(path, text, 0o600)
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return path
+}
+
+// startController runs the controller of this test's namespace alone, with its
+// own permissions.
 func (s *canaryScene) startController() {
 	s.t.Helper()
-	args := append([]string{
-		"controller", "--namespace", s.namespace, "--leader-namespace", s.namespace, "--lease-duration", "3s", "--server", s.server,
+	if s.kubeconfig == "" {
+		s.kubeconfig = s.identity()
+	}
+	args := []string{
+		"controller", "--kubeconfig", s.kubeconfig, "--namespace", s.namespace, "--leader-namespace", s.namespace, "--lease-duration", "3s", "--server", s.server,
 		"--metrics", "0", "--health", "0", "--drain", "5s",
-	}, s.args...)
+	}
 	s.controller = s.background([]string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + s.otlp}, args...)
 }
 
