@@ -33,6 +33,7 @@ type serverOptions struct {
 	check   bool
 
 	data, http, otlpGRPC, otlpHTTP string
+	basePath                       string
 	insecure                       bool
 	logLevel                       string
 
@@ -67,6 +68,7 @@ a client CA, or --insecure.`,
 	f.StringVar(&o.http, "http", "", "address of pages and query APIs (listen.http) (default \"127.0.0.1:8484\")")
 	f.StringVar(&o.otlpGRPC, "otlp-grpc", "", "address of OTLP over gRPC, or off (listen.otlpGrpc) (default \"127.0.0.1:4317\")")
 	f.StringVar(&o.otlpHTTP, "otlp-http", "", "address of OTLP over HTTP, or off (listen.otlpHttp) (default \"127.0.0.1:4318\")")
+	f.StringVar(&o.basePath, "base-path", "", "path below which a proxy serves the pages and APIs (listen.basePath)")
 	f.BoolVar(&o.insecure, "insecure", false, "serve other machines without authentication (listen.insecure)")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 	return cmd
@@ -87,6 +89,9 @@ func (o *serverOptions) load() (*config.Server, error) {
 		if o.changed(flag) {
 			*target = map[string]string{"data": o.data, "http": o.http, "otlp-grpc": o.otlpGRPC, "otlp-http": o.otlpHTTP}[flag]
 		}
+	}
+	if o.changed("base-path") {
+		cfg.Listen.BasePath = o.basePath
 	}
 	if o.changed("insecure") {
 		cfg.Listen.Insecure = o.insecure

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -11,6 +12,36 @@ import (
 // address may; see [Listen.Insecure] for which addresses are allowed then.
 type Auth struct {
 	Tokens []Token `yaml:"tokens"`
+	// Proxy is a proxy in front that says who somebody is; nil = none.
+	Proxy *AuthProxy `yaml:"proxy"`
+}
+
+// AuthProxy is an authenticating proxy (oauth2-proxy, say) whose headers are
+// believed when the request comes from one of its addresses.
+type AuthProxy struct {
+	From         []string `yaml:"from"`         // addresses of the proxy, in CIDR notation
+	UserHeader   string   `yaml:"userHeader"`   // such as X-Forwarded-User
+	GroupsHeader string   `yaml:"groupsHeader"` // comma-separated groups; "" = none
+	WriteGroups  []string `yaml:"writeGroups"`  // whose members may act
+}
+
+func (a *AuthProxy) validate(p *problems) {
+	if a.UserHeader == "" {
+		p.add("userHeader", nil, "is missing; such as X-Forwarded-User")
+	}
+	if len(a.From) == 0 {
+		p.add("from", nil, "is missing: the proxy's addresses, such as 127.0.0.1/32; others could write the header themselves")
+	}
+	for i, one := range a.From {
+		if prefix, err := netip.ParsePrefix(one); err != nil {
+			p.add(index("from", i), one, "want an address with its length, such as 127.0.0.1/32")
+		} else if prefix.Bits() == 0 {
+			p.add(index("from", i), one, "is everybody: want the proxy's own addresses")
+		}
+	}
+	if len(a.WriteGroups) > 0 && a.GroupsHeader == "" {
+		p.add("groupsHeader", nil, "is missing; writeGroups are looked for in it")
+	}
 }
 
 // Token is a bearer token. Exactly one of Env and File says where it is; the
@@ -39,6 +70,9 @@ const minTokenLength = 16
 func index(list string, i int) string { return fmt.Sprintf("%s[%d]", list, i) }
 
 func (a *Auth) validate(p *problems) {
+	if a.Proxy != nil {
+		a.Proxy.validate(p.at("proxy"))
+	}
 	names := map[string]bool{}
 	for i := range a.Tokens {
 		t, q := &a.Tokens[i], p.at(index("tokens", i))

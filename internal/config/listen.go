@@ -2,7 +2,9 @@ package config
 
 import (
 	"net"
+	"path"
 	"strconv"
+	"strings"
 )
 
 // Listen says where the server listens and how much it takes at a time.
@@ -19,6 +21,10 @@ type Listen struct {
 	// MaxRequest bounds one OTLP request after decompression, and the body of
 	// a query.
 	MaxRequest Bytes `yaml:"maxRequest"`
+
+	// BasePath is the path below which a proxy serves all of HTTP, "" or
+	// "/prefix"; the pages' links begin with it.
+	BasePath string `yaml:"basePath"`
 
 	// Insecure allows addresses that other machines reach without a token.
 	Insecure bool `yaml:"insecure"`
@@ -49,6 +55,9 @@ func (l *Listen) validate(p *problems) {
 	checkAddress(p, "http", l.HTTP, false)
 	checkAddress(p, "otlpGrpc", l.OTLPGRPC, true)
 	checkAddress(p, "otlpHttp", l.OTLPHTTP, true)
+	if l.BasePath != "" && (!strings.HasPrefix(l.BasePath, "/") || path.Clean(l.BasePath) != l.BasePath || l.BasePath == "/" || strings.ContainsAny(l.BasePath, " ?#%\"<>\\")) {
+		p.add("basePath", l.BasePath, "want a path as /fairlead, without a slash at its end")
+	}
 	if l.MaxRequest < 64<<10 || l.MaxRequest > 1<<30 {
 		p.add("maxRequest", l.MaxRequest, "want 64KiB to 1GiB")
 	}

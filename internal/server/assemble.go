@@ -20,6 +20,7 @@ func (s *Server) assemble(ctx context.Context) error {
 		s.openAPI,
 		s.openJudge,
 		s.openForwarding,
+		s.openWeb,
 	} {
 		if err := open(ctx); err != nil {
 			return err

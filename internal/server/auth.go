@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
@@ -9,14 +10,18 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"fairlead.dev/fairlead/internal/config"
 )
 
-// bearers checks bearer tokens. It holds hashes, so that comparison takes the
-// same time for every guess.
+// bearers checks bearer tokens, the sessions made from them, and what a trusted
+// proxy says. It holds hashes, so that comparison takes the same time for every
+// guess.
 type bearers struct {
-	tokens []bearer
+	tokens  []bearer
+	proxy   *proxyTrust
+	formKey []byte // of forms that belong to no session
 }
 
 type bearer struct {
@@ -25,8 +30,9 @@ type bearer struct {
 	access []string
 }
 
-func newBearers(secrets []config.Secret) *bearers {
-	b := &bearers{}
+func newBearers(secrets []config.Secret, proxy *config.AuthProxy) *bearers {
+	b := &bearers{proxy: newProxyTrust(proxy), formKey: make([]byte, sha256.Size)}
+	_, _ = rand.Read(b.formKey) // never fails
 	for _, s := range secrets {
 		b.tokens = append(b.tokens, bearer{s.Name, sha256.Sum256([]byte(s.Token)), s.Access})
 	}
@@ -39,83 +45,118 @@ var (
 	errAccess   = errors.New("the bearer token does not allow this")
 )
 
-// check returns the name of the token that authorization carries, or why it
-// does not give access. With no tokens configured everything but writing is
-// allowed, under the name "".
-func (b *bearers) check(authorization, access string) (string, error) {
-	if len(b.tokens) == 0 && access != config.AccessWrite {
-		return "", nil
-	}
+// caller is who asks, and what they may do.
+type caller struct {
+	name   string
+	access []string
+}
+
+func (c caller) may(access string) bool { return slices.Contains(c.access, access) }
+
+// anonymous is everybody where nothing asks who they are.
+var anonymous = caller{access: []string{config.AccessIngest, config.AccessRead}}
+
+// open reports whether nothing asks who somebody is.
+func (b *bearers) open() bool { return len(b.tokens) == 0 && b.proxy == nil }
+
+// token returns whose token authorization carries.
+func (b *bearers) token(authorization string) (caller, error) {
 	scheme, token, _ := strings.Cut(authorization, " ")
 	if !strings.EqualFold(scheme, "Bearer") || token == "" {
-		return "", errNoToken
+		return caller{}, errNoToken
 	}
-	hash := sha256.Sum256([]byte(strings.TrimSpace(token)))
+	found, ok := b.find(strings.TrimSpace(token))
+	if !ok {
+		return caller{}, errBadToken
+	}
+	return caller{found.name, found.access}, nil
+}
+
+func (b *bearers) find(token string) (bearer, bool) {
+	hash := sha256.Sum256([]byte(token))
 	found := -1
 	for i := range b.tokens {
 		if subtle.ConstantTimeCompare(hash[:], b.tokens[i].hash[:]) == 1 {
 			found = i
 		}
 	}
-	switch {
-	case found < 0:
-		return "", errBadToken
-	case !slices.Contains(b.tokens[found].access, access):
-		return b.tokens[found].name, errAccess
-	default:
-		return b.tokens[found].name, nil
+	if found < 0 {
+		return bearer{}, false
 	}
+	return b.tokens[found], true
+}
+
+// who returns who made the request. A session counts for reading, and for
+// acting where cookies says that the handler tells forged requests apart.
+func (b *bearers) who(r *http.Request, cookies bool) (caller, error) {
+	if authorization := r.Header.Get("Authorization"); authorization != "" && !b.open() {
+		return b.token(authorization)
+	}
+	if cookies || r.Method == http.MethodGet || r.Method == http.MethodHead {
+		if c, ok := b.session(r, time.Now()); ok {
+			return c, nil
+		}
+	}
+	if c, ok := b.proxy.caller(r); ok {
+		return c, nil
+	}
+	if b.open() {
+		return anonymous, nil
+	}
+	return caller{}, errNoToken
 }
 
 // ingest checks OTLP requests.
 func (b *bearers) ingest(authorization string) error {
-	_, err := b.check(authorization, config.AccessIngest)
+	c, err := b.token(authorization)
+	if err == nil && !c.may(config.AccessIngest) {
+		err = errAccess
+	}
 	return err
-}
-
-type allowedKey struct{}
-
-// Allowed reports whether the request of ctx may do what access says. Handlers
-// that serve reads and actions under one route ask it before an action.
-func Allowed(ctx context.Context, access Access) bool {
-	f, ok := ctx.Value(allowedKey{}).(func(Access) bool)
-	return ok && f(access)
 }
 
 type callerKey struct{}
 
-// Caller names the token that the request of ctx came with, "" without one.
-func Caller(ctx context.Context) string {
-	name, _ := ctx.Value(callerKey{}).(string)
-	return name
+// Allowed reports whether the request of ctx may do what access says. Handlers
+// that serve reads and actions under one route ask it before an action.
+func Allowed(ctx context.Context, access Access) bool {
+	c, ok := ctx.Value(callerKey{}).(caller)
+	return ok && c.may(string(access))
 }
 
-// guard lets a request through to next when its token gives access.
-func (b *bearers) guard(access Access, next http.Handler) http.Handler {
+// Caller names who made the request of ctx, "" where nothing asked.
+func Caller(ctx context.Context) string {
+	c, _ := ctx.Value(callerKey{}).(caller)
+	return c.name
+}
+
+// guard lets a request through to the route's handler when it has access.
+func (b *bearers) guard(route Route) http.Handler {
+	access := route.Access
 	if access == "" {
 		access = AccessRead
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		authorization := r.Header.Get("Authorization")
-		caller := ""
-		if access != AccessNone {
-			var err error
-			if caller, err = b.check(authorization, string(access)); err != nil {
-				code := http.StatusUnauthorized
-				if errors.Is(err, errAccess) {
-					code = http.StatusForbidden
-				}
-				w.Header().Set("WWW-Authenticate", `Bearer realm="fairlead"`)
-				http.Error(w, err.Error(), code)
-				return
+		c, err := b.who(r, route.Cookies)
+		if err == nil && access != AccessNone && !c.may(string(access)) {
+			if err = errAccess; b.open() {
+				err = errNoToken
 			}
 		}
-		allowed := func(a Access) bool {
-			_, err := b.check(authorization, string(a))
-			return err == nil
+		if err != nil && access != AccessNone {
+			if route.Denied != nil {
+				route.Denied.ServeHTTP(w, r)
+				return
+			}
+			code := http.StatusUnauthorized
+			if errors.Is(err, errAccess) {
+				code = http.StatusForbidden
+			}
+			w.Header().Set("WWW-Authenticate", `Bearer realm="fairlead"`)
+			http.Error(w, err.Error(), code)
+			return
 		}
-		ctx := context.WithValue(context.WithValue(r.Context(), allowedKey{}, allowed), callerKey{}, caller)
-		next.ServeHTTP(w, r.WithContext(ctx))
+		route.Handler.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, c)))
 	})
 }
 

@@ -39,18 +39,17 @@ func (s *Server) routes() []Route {
 func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
 	for _, r := range s.routes() {
-		h := r.Handler
 		if r.Strip != "" {
-			h = http.StripPrefix(r.Strip, h)
+			r.Handler = http.StripPrefix(r.Strip, r.Handler)
 		}
-		if r.Access != AccessNone && r.Pattern != metricsRoute {
-			h = s.own.request(h)
+		if r.Access != AccessNone && r.Pattern != metricsRoute && !r.Untraced {
+			r.Handler = s.own.request(r.Handler)
 		}
-		mux.Handle(r.Pattern, s.bearers.guard(r.Access, h))
+		mux.Handle(r.Pattern, s.bearers.guard(r))
 	}
-	var h http.Handler = mux
+	h := withBase(s.cfg.Listen.BasePath, mux)
 	h = limitBody(int64(s.cfg.Listen.MaxRequest), h)
-	if config.Loopback(s.cfg.Listen.HTTP) && len(s.bearers.tokens) == 0 {
+	if config.Loopback(s.cfg.Listen.HTTP) && s.bearers.open() {
 		h = sameHost(h)
 	}
 	return h

@@ -74,4 +74,11 @@ type Route struct {
 	// Access is what requests need; AccessRead when empty. A handler that
 	// serves reads and actions alike asks [Allowed] for the actions.
 	Access Access
+	// Denied answers requests without access, in place of a line of text.
+	Denied http.Handler
+	// Cookies lets sessions act (POST) here: Handler tells forged requests apart.
+	Cookies bool
+	// Untraced leaves the route's requests out of the server's own traces:
+	// pages that follow along ask again and again.
+	Untraced bool
 }

@@ -22,6 +22,7 @@ func (s *Server) openTelemetry(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.telemetry = store
 	s.tempo = tempoapi.New(store, tempoapi.Options{Version: s.opts.Version, Log: logger})
 	s.add(Part{
 		Name:   "telemetry",

@@ -25,6 +25,7 @@ import (
 	"fairlead.dev/fairlead/internal/store/metrics"
 	"fairlead.dev/fairlead/internal/store/operations"
 	"fairlead.dev/fairlead/internal/store/rollouts"
+	"fairlead.dev/fairlead/internal/store/telemetry"
 )
 
 // Options are what [Open] takes beside the configuration.
@@ -53,6 +54,7 @@ type Server struct {
 	audit        *audit.Store
 	alerting     *alerting.Engine // nil: off
 	tempo        http.Handler     // the telemetry part's trace API, without its prefix
+	telemetry    *telemetry.Store
 	receiver     *otlp.Receiver
 	http         *http.Server
 	httpAddr     string
@@ -82,7 +84,7 @@ func Open(ctx context.Context, cfg *config.Server, opts Options) (*Server, error
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{cfg: cfg, opts: opts, logger: opts.Logger, stats: newStats(), bearers: newBearers(secrets), failed: make(chan error, 1)}
+	s := &Server{cfg: cfg, opts: opts, logger: opts.Logger, stats: newStats(), bearers: newBearers(secrets, cfg.Auth.Proxy), failed: make(chan error, 1)}
 	if err := os.MkdirAll(cfg.Store.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("store.dir: %w", err)
 	}

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"math"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -218,6 +219,26 @@ func (s *Store) Query(ctx context.Context, expr string, at time.Time) (*promql.R
 		return nil, nil, fmt.Errorf("query %q: %w", expr, r.Err)
 	}
 	return r, q.Close, nil
+}
+
+// Range evaluates a PromQL expression at each step from from to to. The answer
+// is the caller's.
+func (s *Store) Range(ctx context.Context, expr string, from, to time.Time, step time.Duration) (promql.Matrix, error) {
+	q, err := s.engine.NewRangeQuery(ctx, s.db, nil, expr, from, to, step)
+	if err != nil {
+		return nil, fmt.Errorf("query %q: %w", expr, err)
+	}
+	defer q.Close()
+	m, err := q.Exec(ctx).Matrix()
+	if err != nil {
+		return nil, fmt.Errorf("query %q: %w", expr, err)
+	}
+	// Close gives the points back to the engine.
+	out := make(promql.Matrix, len(m))
+	for i, series := range m {
+		out[i] = promql.Series{Metric: series.Metric.Copy(), Floats: slices.Clone(series.Floats)}
+	}
+	return out, nil
 }
 
 // background saves what may lag behind: the catalogue of metric families, and,

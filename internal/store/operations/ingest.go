@@ -62,6 +62,9 @@ func (s *Store) record(ctx context.Context, seen []sighting, snaps []snapshot) e
 	for k := range w.gone {
 		s.gone[k] = true
 	}
+	for _, x := range s.indexes {
+		x.changed(w.changed)
+	}
 	if len(s.changed) > 0 {
 		select {
 		case s.notify <- struct{}{}:

@@ -58,20 +58,28 @@ func (s *Store) Release(ctx context.Context, cluster, namespace, name string) (R
 	}
 	r := Summarise(ops)
 	r.Cluster, r.Namespace, r.Name = cluster, namespace, name
-	rows, err := s.db.QueryContext(ctx, "SELECT name, success, count FROM counters WHERE cluster = ? AND namespace = ? AND release = ?", cluster, namespace, name)
-	if err != nil {
+	if err := s.addCounts(ctx, &r); err != nil {
 		return Release{}, err
+	}
+	return r, nil
+}
+
+// addCounts reads the counters of a release into it.
+func (s *Store) addCounts(ctx context.Context, r *Release) error {
+	rows, err := s.db.QueryContext(ctx, "SELECT name, success, count FROM counters WHERE cluster = ? AND namespace = ? AND release = ?", r.Cluster, r.Namespace, r.Name)
+	if err != nil {
+		return err
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var metric, success string
 		var n int64
 		if err := rows.Scan(&metric, &success, &n); err != nil {
-			return Release{}, err
+			return err
 		}
 		r.addCount(metric, success, n)
 	}
-	return r, rows.Err()
+	return rows.Err()
 }
 
 func (r *Release) addCount(metric, success string, n int64) {

@@ -94,6 +94,9 @@ type Store struct {
 	// notify holds a token while changed is not empty.
 	notify chan struct{}
 
+	// indexes are told of what changed.
+	indexes []*Index
+
 	// gauges are what the gauges of each installed release last said.
 	gauges map[releaseKey]gauges
 }

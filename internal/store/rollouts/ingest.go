@@ -83,7 +83,7 @@ func (s *Store) ConsumeLogs(ctx context.Context, ld plog.Logs) (rejected []error
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return rejected, s.db.InTx(ctx, func(tx *sql.Tx) error {
+	err = s.db.InTx(ctx, func(tx *sql.Tx) error {
 		w := writer{ctx: ctx, tx: tx, maxLooks: s.maxLooks}
 		for _, r := range records {
 			if err := w.put(r); err != nil {
@@ -92,6 +92,10 @@ func (s *Store) ConsumeLogs(ctx context.Context, ld plog.Logs) (rejected []error
 		}
 		return w.forget(s.maxRollouts)
 	})
+	if err == nil {
+		s.News.Tell()
+	}
+	return rejected, err
 }
 
 // received is a record with its JSON as it came.

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"sync"
 
+	"fairlead.dev/fairlead/internal/store/news"
 	"fairlead.dev/fairlead/internal/store/sqlite"
 )
 
@@ -62,6 +63,9 @@ type Store struct {
 	mu sync.Mutex
 
 	maxRollouts, maxLooks int
+
+	// News tells when rollouts have changed.
+	News news.News
 }
 
 // Open opens or creates the record in the directory dir, which must exist, and
