@@ -19,6 +19,8 @@ TOOLS         := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/fairlead/tools
 GOLANGCI      := $(TOOLS)/golangci-lint-v2.15.0
 PROMETHEUS    := $(TOOLS)/prometheus-v0.315.0
 PROMTOOL      := $(TOOLS)/promtool-v0.315.0
+ALERTMANAGER  := $(TOOLS)/alertmanager-v0.34.0
+COLLECTOR     := $(TOOLS)/collector-v0.111.0
 JAEGER        := $(TOOLS)/jaeger-v1.76.0/jaeger
 GOVULNCHECK   := $(TOOLS)/govulncheck-v1.8.0
 
@@ -66,7 +68,7 @@ lint: $(GOLANGCI) ## golangci-lint, with the direction of imports
 	cd telemetry && $(GOLANGCI) run -c ../.golangci.yml ./...
 
 .PHONY: test
-test: $(PROMETHEUS) $(PROMTOOL) $(JAEGER) ## unit and integration tests with the race detector
+test: $(PROMETHEUS) $(PROMTOOL) $(ALERTMANAGER) $(COLLECTOR) $(JAEGER) ## unit and integration tests with the race detector
 	@# the race detector needs cgo
 	@for m in $(MODULES); do echo "test $$m"; (cd $$m && CGO_ENABLED=1 go test -race -timeout 30m ./...); done
 	CGO_ENABLED=1 go test -race -tags integration -run Integration -timeout 30m $$(git grep -l 'go:build integration' -- '*_test.go' | xargs -n1 dirname | sort -u | sed 's|^|./|')
@@ -101,6 +103,24 @@ $(PROMETHEUS) $(PROMTOOL):
 	src=$$(mktemp -d) && trap 'rm -rf "$$src"' EXIT && \
 	cp -r "$$(go list -m -f '{{.Dir}}' github.com/prometheus/prometheus)/." "$$src" && chmod -R u+w "$$src" && \
 	cd "$$src" && GOFLAGS=-mod=mod GOWORK=off go build -o $@ ./cmd/$(firstword $(subst -, ,$(notdir $@)))
+
+.PHONY: alertmanager
+alertmanager: $(ALERTMANAGER) ## build an Alertmanager without its pages into the cache, for the tests
+
+# What its pages are built from needs npm; an empty page takes their place.
+$(ALERTMANAGER):
+	mkdir -p $(TOOLS)
+	src=$$(mktemp -d) && trap 'rm -rf "$$src"' EXIT && \
+	cp -r "$$(go mod download -json github.com/prometheus/alertmanager@v0.34.0 | sed -n 's/.*"Dir": "\(.*\)",/\1/p')/." "$$src" && chmod -R u+w "$$src" && \
+	mkdir -p "$$src/ui/app/dist" && touch "$$src/ui/app/dist/index.html" && \
+	cd "$$src" && GOFLAGS=-mod=mod GOWORK=off go build -o $@ ./cmd/alertmanager
+
+.PHONY: collector
+collector: $(COLLECTOR) ## build an OpenTelemetry Collector into the cache, for the tests
+
+$(COLLECTOR):
+	mkdir -p $(TOOLS)
+	cd test/collector && go build -o $@ .
 
 $(JAEGER):
 	@mkdir -p $(@D)

@@ -4,7 +4,15 @@ package deploy
 
 import "embed"
 
+//go:generate go run ./generate
+
 // CRDs are the custom resource definitions, generated from api/ by go generate.
 //
 //go:embed crds/*.yaml
 var CRDs embed.FS
+
+// Dashboards are Grafana's, one JSON file each, generated from
+// internal/dashboards.
+//
+//go:embed dashboards/*.json
+var Dashboards embed.FS

@@ -10,6 +10,6 @@ func newExportCommand(s Streams) *cobra.Command {
 are always of the same version.`,
 		Example: "  fairlead export crds | kubectl apply --server-side -f -",
 	}
-	cmd.AddCommand(newExportCRDsCommand(s), newExportRBACCommand(s))
+	cmd.AddCommand(newExportCollectorCommand(s), newExportCRDsCommand(s), newExportDashboardsCommand(s), newExportRBACCommand(s), newExportRulesCommand(s))
 	return cmd
 }
