@@ -125,12 +125,12 @@ func (o Options) config() object {
 	}
 	pipelines := object{"traces": pipeline("otlp"), "metrics": pipeline("otlp"), "logs": pipeline("otlp")}
 	if !o.NoEvents {
-		events := object{"name": "events", "mode": "watch", "group": "events.k8s.io", "exclude_watch_type": []string{"DELETED"}}
+		events := object{"auth_type": "serviceAccount"}
 		if len(o.Events) > 0 {
 			events["namespaces"] = o.Events
 		}
-		receivers["k8sobjects"] = object{"auth_type": "serviceAccount", "objects": []object{events}}
-		pipelines["logs"] = pipeline("otlp", "k8sobjects")
+		receivers["k8s_events"] = events
+		pipelines["logs"] = pipeline("otlp", "k8s_events")
 	}
 	return object{
 		"receivers": receivers, "processors": processors, "exporters": object{name: exporter},
