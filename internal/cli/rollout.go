@@ -37,6 +37,7 @@ person acts, 4 --timeout ran out, 1 could not, 130 interrupted.`,
   fairlead rollout approve checkout -n shop`,
 	}
 	cmd.AddCommand(
+		newRolloutRunCommand(s),
 		newRolloutGetCommand(s),
 		newRolloutWatchCommand(s),
 		newRolloutWaitCommand(s),

@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
@@ -67,7 +68,9 @@ type Options struct {
 	Drain time.Duration
 	// Workers reconcile at once, and as many take looks; 8 by default.
 	Workers int
-	Logger  logr.Logger
+	// Driver is who moves the weights, in records; "controller" by default.
+	Driver string
+	Logger logr.Logger
 }
 
 // Run drives the cluster's CanaryReleases until ctx ends.
@@ -103,6 +106,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Workers == 0 {
 		o.Workers = 8
+	}
+	if o.Driver == "" {
+		o.Driver = "controller"
 	}
 	return o
 }
@@ -147,18 +153,7 @@ func setUp(mgr manager.Manager, o Options) error {
 		default: // the reconciler is behind, and looks at what is newest anyway
 		}
 	}
-	recorder := mgr.GetEventRecorder("fairlead-controller")
-	src := &sources{reader: mgr.GetAPIReader(), metrics: o.Prometheus, search: o.Traces}
-	r := &Reconciler{
-		client: mgr.GetClient(), reader: mgr.GetAPIReader(), events: recorder, sources: src,
-		looks: newLooker(configMaps{mgr.GetClient(), mgr.GetAPIReader()}, o.Workers, wake),
-		hooks: newHooks(mgr.GetClient(), mgr.GetAPIReader()),
-		tell: &teller{
-			events: recorder, emitter: o.Emitter, sources: src, notify: o.Notify, cluster: o.Cluster, wake: wake,
-			tasks: make(chan func(context.Context), maxTasks), said: map[types.NamespacedName]said{}, found: map[types.NamespacedName]*explained{},
-		},
-		now: time.Now, drain: o.Drain, since: map[types.NamespacedName]weightSince{},
-	}
+	r := newReconciler(mgr.GetClient(), mgr.GetAPIReader(), mgr.GetEventRecorder("fairlead-controller"), wake, o)
 	c, err := controller.New("canaryrelease", mgr, controller.Options{Reconciler: r, MaxConcurrentReconciles: o.Workers})
 	if err != nil {
 		return err
@@ -177,6 +172,21 @@ func setUp(mgr manager.Manager, o Options) error {
 		c.Watch(source.Channel(woken, handler.TypedEnqueueRequestsFromMapFunc(same))),
 		mgr.Add(r.looks), mgr.Add(r.tell),
 	)
+}
+
+// newReconciler puts together what reconciles, but for its watches.
+func newReconciler(c client.Client, reader client.Reader, recorder events.EventRecorder, wake func(types.NamespacedName), o Options) *Reconciler {
+	src := &sources{reader: reader, metrics: o.Prometheus, search: o.Traces}
+	return &Reconciler{
+		client: c, reader: reader, events: recorder, sources: src,
+		looks: newLooker(configMaps{c, reader}, o.Workers, wake),
+		hooks: newHooks(c, reader),
+		tell: &teller{
+			events: recorder, emitter: o.Emitter, sources: src, notify: o.Notify, cluster: o.Cluster, driver: o.Driver, wake: wake,
+			tasks: make(chan func(context.Context), maxTasks), said: map[types.NamespacedName]said{}, found: map[types.NamespacedName]*explained{},
+		},
+		now: time.Now, drain: o.Drain, since: map[types.NamespacedName]weightSince{},
+	}
 }
 
 // watcher returns a function that watches a kind of route, once: most clusters

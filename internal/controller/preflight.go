@@ -23,6 +23,7 @@ const (
 	reasonConflict    = "RouteTaken"
 	reasonRoute       = "RouteNotUsable"
 	reasonOwned       = "StableOwned"
+	promotionHelm     = "helm"
 	promotionTemplate = "template"
 	ownedAdvice       = "promote with spec.promotion.strategy helm or external instead"
 )

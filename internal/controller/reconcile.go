@@ -215,8 +215,12 @@ func (r *Reconciler) fill(ctx context.Context, cr *v1alpha1.CanaryRelease, s *sc
 			}
 		}
 	}
+	if helm := cr.Spec.Promotion.Strategy == promotionHelm; helm && s.state.Phase != rollout.PhaseIdle {
+		// Whoever runs Helm says so: a release may change values and no image.
+		o.StablePromoted = cr.HelmPromoted(cr.Status.RolloutID)
+	}
 	o.Paused = cr.Spec.Pause
-	o.Retry = cr.RetryAsked() && (s.state.Phase.Ended() || s.state.Phase == rollout.PhaseProgressing)
+	o.Retry = cr.RetryAsked() && (s.state.Phase.Ended() || s.state.Phase == rollout.PhaseProgressing || s.state.Phase == rollout.PhaseIdle)
 	o.Approve = cr.Approved(cr.Status.RolloutID, s.state.Step+1)
 	if open, err := inWindow(cr.Spec.Windows, o.Now); err == nil {
 		o.InWindow = open

@@ -44,6 +44,7 @@ type teller struct {
 	sources *sources
 	notify  []*notify.Receiver
 	cluster string
+	driver  string // in records
 	wake    func(types.NamespacedName)
 	tasks   chan func(context.Context)
 
@@ -399,7 +400,7 @@ func (t *teller) recordOf(cr *v1alpha1.CanaryRelease, s *scene, a rollout.Action
 	weight := s.route.Weight
 	r := rollout.Record{
 		ID: cr.Status.RolloutID, At: s.seen.Now, Cluster: t.cluster, Namespace: cr.Namespace, Name: cr.Name, Service: cr.Spec.Service,
-		CanaryVersion: cr.Status.CanaryVersion, StableVersion: cr.Status.StableVersion, Driver: "controller",
+		CanaryVersion: cr.Status.CanaryVersion, StableVersion: cr.Status.StableVersion, Driver: t.driver,
 		Phase: st.Phase, Reason: a.Reason, Message: a.Message, Paused: cr.Spec.Pause, Step: st.Step, WeightObserved: &weight,
 		Started: st.Started, PhaseStarted: st.PhaseStarted, GateStarted: st.GateStarted, Deadline: st.Started.Add(s.plan.Deadline),
 		AnalysisError: s.seen.Error, TraceID: cr.Status.TraceID,

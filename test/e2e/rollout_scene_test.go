@@ -117,6 +117,18 @@ func (b *safeBuffer) String() string {
 // newCanaryScene deploys the shop 1.0.0 with two replicas, and an empty canary.
 func newCanaryScene(t *testing.T) *canaryScene {
 	t.Helper()
+	s := newShop(t)
+	crdOnce.Do(func() { s.apply(s.fairlead("export", "crds").stdout) })
+	s.kubectl("wait", "--for=condition=Established", "crd/canaryreleases.fairlead.dev", "--timeout=20s")
+	s.apply(s.manifests())
+	s.kubectl("-n", s.namespace, "rollout", "status", "deployment/shop", "--timeout=60s")
+	s.openFront()
+	return s
+}
+
+// newShop is a scene with the shop's image and a server, and nothing deployed.
+func newShop(t *testing.T) *canaryScene {
+	t.Helper()
 	ctl, node := os.Getenv("FAIRLEAD_TEST_CLUSTERCTL"), os.Getenv("FAIRLEAD_TEST_NODE_ADDRESS")
 	if ctl == "" || node == "" || os.Getenv("FAIRLEAD_TEST_GATEWAY") == "" {
 		t.Skip("SKIPPED: needs the test bed's gateway, and an image that is put into it")
@@ -138,11 +150,13 @@ func newCanaryScene(t *testing.T) *canaryScene {
 		t.Fatalf("image of the shop (make build): %v", shopErr)
 	}
 	s := &canaryScene{scene: newScene(t, 4), log: &safeBuffer{}}
-	crdOnce.Do(func() { s.apply(s.fairlead("export", "crds").stdout) })
-	s.kubectl("wait", "--for=condition=Established", "crd/canaryreleases.fairlead.dev", "--timeout=20s")
 	s.startServer(node)
-	s.apply(s.manifests())
-	s.kubectl("-n", s.namespace, "rollout", "status", "deployment/shop", "--timeout=60s")
+	return s
+}
+
+// openFront waits until users reach stable.
+func (s *canaryScene) openFront() {
+	s.t.Helper()
 	s.front = s.newFront()
 	s.await("the gateway to know the route", 30*time.Second, func() bool {
 		resp, err := http.Get(s.front.URL + "/healthz")
@@ -153,7 +167,6 @@ func newCanaryScene(t *testing.T) *canaryScene {
 		return resp.StatusCode == http.StatusOK
 	})
 	s.front.forget()
-	return s
 }
 
 func (s *canaryScene) host() string { return s.namespace + ".shop.example" }
