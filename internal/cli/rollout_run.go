@@ -98,7 +98,7 @@ keeps its traffic), 4 --timeout ran out, 1 could not, 130 interrupted.`,
 	f.Var(&o.progress, "progress", "how changes and what Helm waits for are shown, on stderr: `auto|tty|plain|none`")
 	f.StringVar(&o.lint, "lint", "error", "what to do where the releases would get in each other's way: `error|warn`")
 	f.BoolVar(&o.keepCanary, "keep-canary", false, "leave the canary release installed at the end, without pods")
-	f.DurationVar(&o.drain, "drain", 0, "how long a canary without traffic keeps its pods (default 10s)")
+	f.DurationVar(&o.drain, "drain", 10*time.Second, "how long pods keep what the weights have just taken from them, before they are replaced or go")
 	f.DurationVar(&o.timeout, "timeout", 0, "give up after this time, the canary keeping its weight (default: the file's deadline bounds it)")
 	f.StringVar(&o.traceOut, "trace-out", "", "append the telemetry to `file` as OTLP/JSON lines; - is stderr")
 	f.BoolVar(&o.printTrace, "print-trace", false, "print the traces of the Helm operations as trees on stderr")
@@ -113,8 +113,8 @@ func (o *rolloutRunOptions) check() error {
 		return fmt.Errorf("--lint %q: want error or warn", o.lint)
 	case o.timeout < 0:
 		return fmt.Errorf("--timeout %s: want a duration of 0 or more", o.timeout)
-	case o.drain < 0:
-		return fmt.Errorf("--drain %s: want a duration of 0 or more", o.drain)
+	case o.drain < time.Second:
+		return fmt.Errorf("--drain %s: want 1s or more: a data plane takes new weights a moment after the API has them", o.drain)
 	}
 	if err := (wrapper.Config{Progress: wrapper.ProgressMode(o.progress)}).Validate(); err != nil {
 		return err
@@ -200,7 +200,7 @@ func (r *rolloutRunner) run(ctx context.Context) error {
 		Store: r.cluster.store, Release: r.release, HelmArgs: r.helmArgs,
 		Helm: r.helm, Template: r.template, Drive: r.drive, Begin: r.begin(ctx), Show: r.shown.show, Say: r.say,
 		Lock:           helmrollout.LeaseLock(clients, identity(r.getenv), r.say),
-		IgnoreFindings: r.lint == "warn", KeepCanary: r.keepCanary, Now: r.now,
+		IgnoreFindings: r.lint == "warn", KeepCanary: r.keepCanary, Drain: r.drain, Now: r.now,
 	})
 	r.shown.done()
 	code, err := r.result(ctx, end, err)

@@ -190,7 +190,7 @@ func newRolloutProgress(out io.Writer, mode wrapper.ProgressMode, now func() tim
 
 // show prints what is new.
 func (p *rolloutProgress) show(cr *v1alpha1.CanaryRelease) {
-	if p.none {
+	if p.none || cr.Status.Phase == "" && messageOf(cr) == "" {
 		return
 	}
 	key := changeKey(cr)

@@ -44,7 +44,10 @@ type Options struct {
 	IgnoreFindings bool
 	// KeepCanary leaves the canary release installed, without pods.
 	KeepCanary bool
-	Now        func() time.Time
+	// Drain is how long stable's pods may still be sent requests once the canary
+	// has all of them.
+	Drain time.Duration
+	Now   func() time.Time
 }
 
 const (
@@ -288,7 +291,7 @@ func (r *run) follow(ctx context.Context, driven <-chan error) (*v1alpha1.Canary
 			switch waited := r.Now().Sub(started) > startWithin; {
 			case ours && over(&cr) && !cr.RetryAsked():
 				return last, nil
-			case ours && wantsStable(&cr):
+			case ours && wantsStable(&cr) && r.drained(&cr):
 				if err := r.promote(ctx, &cr); err != nil {
 					return last, err
 				}
@@ -332,6 +335,13 @@ func over(cr *v1alpha1.CanaryRelease) bool {
 func wantsStable(cr *v1alpha1.CanaryRelease) bool {
 	return rollout.Phase(cr.Status.Phase) == rollout.PhasePromoting && rollout.Reason(cr.Status.Reason) == rollout.ReasonPromoting &&
 		cr.Status.RolloutID != "" && !cr.HelmPromoted(cr.Status.RolloutID)
+}
+
+// drained reports whether stable's pods have had their time to end what they
+// serve.
+func (r *run) drained(cr *v1alpha1.CanaryRelease) bool {
+	p := cr.Status.Progress
+	return p == nil || p.PhaseStarted == nil || r.Now().Sub(p.PhaseStarted.Time) >= r.Drain
 }
 
 // promote upgrades the stable release. A release that failed after it had

@@ -79,7 +79,7 @@ func (s *canaryScene) write(path, text string) {
 // startRollout begins `rollout run`, as a pipeline does.
 func (s *canaryScene) startRollout(file string, more ...string) (*exec.Cmd, *safeBuffer) {
 	s.t.Helper()
-	cmd := s.command(s.t.Context(), append([]string{"rollout", "run", "-f", file, "--server", s.server, "--drain", "5s", "--progress", "plain"}, more...)...)
+	cmd := s.command(s.t.Context(), append([]string{"rollout", "run", "-f", file, "--server", s.server, "--progress", "plain"}, more...)...)
 	out := &safeBuffer{}
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Start(); err != nil {
@@ -240,4 +240,35 @@ func TestHelmRolloutIsLinted(t *testing.T) {
 	if r.code != 1 || !strings.Contains(r.stderr, "no database") {
 		t.Errorf("a chart that cannot be rendered: exit code %d\n%s", r.code, r.stderr)
 	}
+}
+
+// Where the CanaryRelease is in the cluster its controller moves the weights,
+// and the pipeline deploys, promotes and waits; a stable that Helm cannot upgrade
+// leaves the canary serving, and the same command tries again.
+func TestHelmRolloutThatAControllerDrives(t *testing.T) {
+	t.Parallel()
+	s, file := newHelmShop(t, `  steps: [{weight: 50, gate: 8s}, {weight: 100}]
+  deadline: 5m
+  analysis: {scrapeInterval: 1s, window: 30s, history: 1m, errorsAbsent: zero}
+  promotion: {strategy: helm}
+`)
+	s.installCRDs()
+	stop := s.users(100)
+	s.startController()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.apply(strings.Replace(string(text), "metadata: {name: shop}", "metadata: {name: shop, namespace: "+s.namespace+"}", 1))
+	// A Job that fails keeps the promotion, and only that, from being made.
+	cmd, out := s.startRollout(file, "--set", "env.APP_VERSION=2.0.0", "--lint", "warn", "--", "--set", "hook.types=pre-upgrade,hook.enabled=true,hook.result=fail")
+	code := s.endOf(cmd)
+	t.Logf("rollout run with a promotion that fails:\n%s", out)
+	if code != 3 || !strings.Contains(out.String(), "the controller drives CanaryRelease") || !strings.Contains(out.String(), "the canary keeps serving all traffic") {
+		t.Errorf("exit code %d, want 3\n%s", code, s.story())
+	}
+	if w := s.routeWeight(); w != "100" {
+		t.Errorf("weight %s, want the canary to serve everything", w)
+	}
+	stop()
 }

@@ -118,12 +118,17 @@ func (b *safeBuffer) String() string {
 func newCanaryScene(t *testing.T) *canaryScene {
 	t.Helper()
 	s := newShop(t)
-	crdOnce.Do(func() { s.apply(s.fairlead("export", "crds").stdout) })
-	s.kubectl("wait", "--for=condition=Established", "crd/canaryreleases.fairlead.dev", "--timeout=20s")
+	s.installCRDs()
 	s.apply(s.manifests())
 	s.kubectl("-n", s.namespace, "rollout", "status", "deployment/shop", "--timeout=60s")
 	s.openFront()
 	return s
+}
+
+func (s *canaryScene) installCRDs() {
+	s.t.Helper()
+	crdOnce.Do(func() { s.apply(s.fairlead("export", "crds").stdout) })
+	s.kubectl("wait", "--for=condition=Established", "crd/canaryreleases.fairlead.dev", "--timeout=20s")
 }
 
 // newShop is a scene with the shop's image and a server, and nothing deployed.
