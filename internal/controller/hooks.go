@@ -97,7 +97,7 @@ func (h *hooks) answers(cr *v1alpha1.CanaryRelease) map[rollout.Stage]rollout.An
 }
 
 // call asks the webhooks of a stage and keeps what they say in the status. It
-// returns when to come back.
+// returns when to ask again; 0 = they have answered.
 func (h *hooks) call(ctx context.Context, cr *v1alpha1.CanaryRelease, a rollout.Action) (time.Duration, error) {
 	answer, problem := rollout.AnswerPass, ""
 	for i := range cr.Spec.Webhooks {
@@ -138,7 +138,7 @@ func (h *hooks) call(ctx context.Context, cr *v1alpha1.CanaryRelease, a rollout.
 		cr.Status.Progress.Answers = map[string]string{}
 	}
 	cr.Status.Progress.Answers[string(a.Stage)] = string(answer)
-	return time.Millisecond, h.client.Status().Update(ctx, cr, client.FieldOwner(fieldOwner))
+	return 0, h.client.Status().Update(ctx, cr, client.FieldOwner(fieldOwner))
 }
 
 // post asks one webhook: 2xx is a yes, 4xx a no, anything else no answer.

@@ -118,7 +118,7 @@ func (r *Reconciler) drive(ctx context.Context, cr *v1alpha1.CanaryRelease) (rec
 		if err != nil {
 			return reconcile.Result{}, err
 		}
-		if wait > 0 || action.Kind != rollout.ActNext {
+		if goOn := action.Kind == rollout.ActNext || action.Kind == rollout.ActWebhook; wait > 0 || !goOn {
 			return reconcile.Result{RequeueAfter: wait}, nil
 		}
 	}

@@ -3,14 +3,21 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 
 	"fairlead.dev/fairlead/api/v1alpha1"
+	"fairlead.dev/fairlead/internal/notify"
 )
 
 // The schema refuses what cannot be rolled out, and names the field.
@@ -178,11 +185,18 @@ func TestRolloutWithoutASource(t *testing.T) {
 	t.Parallel()
 	s := newCanaryScene(t)
 	s.startController()
-	s.apply(s.canaryRelease(`  steps: [{weight: 5, approval: true}, {weight: 10, gate: 2s}, {weight: 100}]
-  deadline: 45s
+	hooks := &receiver{t: t, key: []byte("a key of this test")}
+	server := httptest.NewServer(hooks)
+	defer server.Close()
+	s.kubectl("-n", s.namespace, "create", "secret", "generic", "hooks", "--from-literal=key="+string(hooks.key))
+	s.apply(s.canaryRelease(fmt.Sprintf(`  steps: [{weight: 5, approval: true}, {weight: 10, gate: 2s}, {weight: 100}]
+  deadline: 60s
   analysis: {scrapeInterval: 1s, window: 30s, history: 1m}
   source: {prometheus: {url: "http://127.0.0.1:9"}}
-`))
+  webhooks:
+  - {name: freeze, stage: beforeStep, url: %[1]q, secret: {name: hooks, key: key}}
+  - {name: page, stage: afterRollback, url: %[1]q, secret: {name: hooks, key: key}}
+`, server.URL)))
 	s.await("the controller to see that there is nothing to do", 20*time.Second, func() bool { return s.get().Status.Reason == "NothingToDo" })
 	s.apply(s.deployment("shop-canary", "canary", "2.0.0", -1))
 	s.await("approval to be waited for", 40*time.Second, func() bool { return s.get().Status.Reason == "AwaitingApproval" })
@@ -196,7 +210,48 @@ func TestRolloutWithoutASource(t *testing.T) {
 	})
 	_, _, message := s.condition(v1alpha1.ConditionAnalysisAvailable)
 	t.Logf("it says: %s", message)
-	if cr := s.awaitPhase("RolledBack", time.Minute); cr.Status.Reason != "Inconclusive" || s.weight() != "0" {
+	if cr := s.awaitPhase("RolledBack", 90*time.Second); cr.Status.Reason != "Inconclusive" || s.weight() != "0" {
 		t.Errorf("at the deadline: reason %s, weight %s", cr.Status.Reason, s.weight())
 	}
+	// The first call got no answer and was made again.
+	if got := strings.Join(hooks.stages(), " "); got != "beforeStep/1 beforeStep/1 beforeStep/2 afterRollback/2" {
+		t.Errorf("webhooks were called for %s", got)
+	}
+}
+
+// receiver is a webhook that is away at first, and checks signatures.
+type receiver struct {
+	t     *testing.T
+	key   []byte
+	mu    sync.Mutex
+	calls []string
+}
+
+func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	body, err := io.ReadAll(req.Body)
+	if err == nil {
+		err = notify.Verify(req.Header, r.key, body, time.Now(), time.Minute)
+	}
+	var call struct {
+		Stage string `json:"stage"`
+		Step  int    `json:"step"`
+	}
+	if err == nil {
+		err = json.Unmarshal(body, &call)
+	}
+	if err != nil {
+		r.t.Errorf("webhook: %v", err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.calls = append(r.calls, fmt.Sprintf("%s/%d", call.Stage, call.Step))
+	if len(r.calls) == 1 {
+		http.Error(w, "not yet", http.StatusServiceUnavailable)
+	}
+}
+
+func (r *receiver) stages() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.calls)
 }

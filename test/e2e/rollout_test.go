@@ -3,6 +3,9 @@
 package e2e
 
 import (
+	"encoding/json"
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 )
@@ -69,6 +72,40 @@ func TestRolloutOfABadCanary(t *testing.T) {
 	}
 	s.await("failed traces in the status", 30*time.Second, func() bool { return len(s.get().Status.Verdict.SampleTraces) > 0 })
 	t.Logf("why: %s", s.get().Status.Verdict.Explanation)
+
+	// The server has the rollout, and all of it is one trace.
+	var record struct {
+		Rollout struct {
+			Phase       string          `json:"phase"`
+			Explanation json.RawMessage `json:"explanation"`
+		} `json:"rollout"`
+	}
+	s.await("the server to have the rollout's end", 20*time.Second, func() bool {
+		return s.ask("/api/v1/rollouts/"+cr.Status.RolloutID, &record) && record.Rollout.Phase == "RolledBack" && len(record.Rollout.Explanation) > 0
+	})
+	var spans string
+	s.await("the rollout's trace", 20*time.Second, func() bool {
+		var trace json.RawMessage
+		found := s.ask("/tempo/api/traces/"+cr.Status.TraceID, &trace)
+		spans = string(trace)
+		return found && strings.Contains(spans, `"canary.rollout"`) && strings.Contains(spans, `"canary.step"`) && strings.Contains(spans, `"canary.analysis"`)
+	})
+}
+
+// ask reads JSON from the server; false when there is none yet.
+func (s *canaryScene) ask(path string, into any) bool {
+	s.t.Helper()
+	req, err := http.NewRequest(http.MethodGet, s.server+path, nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	req.Header.Set("Accept", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return false
+	}
+	defer resp.Body.Close()
+	return resp.StatusCode == http.StatusOK && json.NewDecoder(resp.Body).Decode(into) == nil
 }
 
 // The same good canary with the controller killed three times, once in a gate,
