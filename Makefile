@@ -127,9 +127,9 @@ $(JAEGER):
 	cd test/jaeger && go build -o $@ github.com/jaegertracing/jaeger/cmd/jaeger
 
 .PHONY: bench
-bench: build cluster bench-metrics crash ## measure, beside the peers where they can be built (docs/benchmarks.md)
+bench: build cluster $(JAEGER) bench-metrics bench-start crash ## measure, beside the peers where they can be built (docs/benchmarks.md)
 	go run ./bench/canary
-	go run ./bench/spans
+	for load in pods collector512; do go run ./bench/spans -load $$load -jaeger $(JAEGER); done
 	go build -o bin/bench-helm ./bench/helm && cd test/e2e && ../../bin/cluster run --audit -- ../../bin/bench-helm
 
 .PHONY: vuln

@@ -4,6 +4,7 @@
 //	go run ./bench/spans -spans 1000000 -load pods
 //
 // The server under test is a process of its own, and only its CPU time counts.
+// With -jaeger the same load and questions go to a Jaeger after it.
 package main
 
 import (
@@ -22,6 +23,7 @@ type options struct {
 	queries int
 	rate    int
 	dir     string
+	jaeger  string
 }
 
 func main() {
@@ -46,6 +48,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	fs.StringVar(&o.load, "load", "pods", "who sends: pods (512 spans of one pod a request), collector512 or collector8192 (all pods in a request)")
 	fs.IntVar(&o.queries, "queries", 200, "queries of each kind")
 	fs.IntVar(&o.rate, "rate", 5000, "spans a second that arrive during the queries")
+	fs.StringVar(&o.jaeger, "jaeger", "", "a Jaeger v2 binary to measure beside it, with Badger on disk")
 	fs.StringVar(&o.dir, "dir", "", "where to keep the data (default: a temporary directory, deleted)")
 	if err := fs.Parse(args); err != nil {
 		return err
@@ -61,10 +64,18 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		defer os.RemoveAll(dir)
 		o.dir = dir
 	}
-	res, err := measure(ctx, o, startStore)
+	ours, err := measure(ctx, o, startStore)
 	if err != nil {
 		return err
 	}
-	print(out, o, res)
+	results := []result{ours}
+	if o.jaeger != "" {
+		peer, err := measure(ctx, o, startJaeger(o.jaeger))
+		if err != nil {
+			return err
+		}
+		results = append(results, peer)
+	}
+	print(out, o, results)
 	return nil
 }

@@ -146,12 +146,16 @@ func query(ctx context.Context, o options, t *target, client ptraceotlp.GRPCClie
 	for i := range o.queries {
 		service := otlptest.Services[i%len(otlptest.Services)]
 		id := shop.TraceID(r.IntN(traces))
+		var failed func() (int, error)
+		if t.errors != nil {
+			failed = func() (int, error) { return t.errors(ctx, service) }
+		}
 		for _, q := range []struct {
 			times *[]time.Duration
 			n     *int
 			ask   func() (int, error)
 		}{
-			{&res.errors, &res.errorsN, func() (int, error) { return t.errors(ctx, service) }},
+			{&res.errors, &res.errorsN, failed},
 			{&res.trace, nil, func() (int, error) {
 				n, err := t.trace(ctx, id)
 				if err == nil && n != otlptest.SpansPerTrace {
@@ -161,6 +165,9 @@ func query(ctx context.Context, o options, t *target, client ptraceotlp.GRPCClie
 			}},
 			{&res.search, &res.searchN, func() (int, error) { return t.search(ctx, service) }},
 		} {
+			if q.ask == nil {
+				continue
+			}
 			begin := time.Now()
 			n, err := q.ask()
 			if err != nil {
@@ -177,25 +184,61 @@ func query(ctx context.Context, o options, t *target, client ptraceotlp.GRPCClie
 
 func quantile(d []time.Duration, q float64) float64 {
 	if len(d) == 0 {
-		return 0
+		return -1 // not asked
 	}
 	s := slices.Sorted(slices.Values(d))
 	return s[min(len(s)-1, int(q*float64(len(s))))].Seconds() * 1000
 }
 
-func print(out io.Writer, o options, r result) {
+// print writes a column for each server, and the ratio of the first to the last.
+func print(out io.Writer, o options, results []result) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "%d spans, %s\t\n", o.spans, o.load)
-	fmt.Fprintf(w, "ingest, spans per CPU-second\t%.0f\n", r.perCPU)
-	fmt.Fprintf(w, "ingest, spans a second\t%.0f\n", r.perSecond)
-	fmt.Fprintf(w, "bytes a span on disk\t%.1f\n", r.bytes)
-	fmt.Fprintf(w, "resident after ingest, MiB\t%d\n", r.memory>>20)
+	fmt.Fprintf(w, "%d spans, %s", o.spans, o.load)
+	for _, r := range results {
+		fmt.Fprintf(w, "\t%s", r.name)
+	}
+	if len(results) > 1 {
+		fmt.Fprint(w, "\tratio")
+	}
+	fmt.Fprintln(w)
+	row := func(name, format string, value func(result) float64) {
+		fmt.Fprint(w, name)
+		for _, r := range results {
+			if v := value(r); v >= 0 {
+				fmt.Fprintf(w, "\t"+format, v)
+			} else {
+				fmt.Fprint(w, "\t-")
+			}
+		}
+		if first, last := value(results[0]), value(results[len(results)-1]); len(results) > 1 && first >= 0 && last > 0 {
+			fmt.Fprintf(w, "\t%.2f", first/last)
+		}
+		fmt.Fprintln(w)
+	}
+	row("ingest, spans per CPU-second", "%.0f", func(r result) float64 { return r.perCPU })
+	row("ingest, spans a second", "%.0f", func(r result) float64 { return r.perSecond })
+	row("bytes a span on disk", "%.1f", func(r result) float64 { return r.bytes })
+	row("resident after ingest, MiB", "%.0f", func(r result) float64 { return float64(r.memory >> 20) })
 	for _, q := range []struct {
 		name  string
-		times []time.Duration
-		n     int
-	}{{"newest failed canary spans of a service", r.errors, r.errorsN}, {"the same by TraceQL, whole traces", r.search, r.searchN}, {"trace by id over HTTP", r.trace, otlptest.SpansPerTrace}} {
-		fmt.Fprintf(w, "%s, p50 / p95 ms\t%.1f / %.1f\t(%d found)\n", q.name, quantile(q.times, 0.5), quantile(q.times, 0.95), q.n)
+		times func(result) []time.Duration
+		n     func(result) int
+	}{
+		{"newest failed canary spans of a service", func(r result) []time.Duration { return r.errors }, func(r result) int { return r.errorsN }},
+		{"the same as a search for traces, over HTTP", func(r result) []time.Duration { return r.search }, func(r result) int { return r.searchN }},
+		{"trace by id, over HTTP", func(r result) []time.Duration { return r.trace }, nil},
+	} {
+		for _, p := range []float64{0.5, 0.95} {
+			row(fmt.Sprintf("%s, p%.0f ms", q.name, p*100), "%.1f", func(r result) float64 { return quantile(q.times(r), p) })
+		}
+		if q.n != nil {
+			row("  found", "%.0f", func(r result) float64 {
+				if len(q.times(r)) == 0 {
+					return -1
+				}
+				return float64(q.n(r))
+			})
+		}
 	}
 	_ = w.Flush()
 }

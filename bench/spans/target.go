@@ -33,9 +33,9 @@ type target struct {
 	grpc string // OTLP
 	dir  string // its data
 	cmd  *exec.Cmd
-	// errors asks for the newest 20 failed spans (or traces) of the canary of
-	// a service, trace for a trace by id; both return how many spans or traces
-	// came back.
+	// errors asks for the newest 20 failed spans of the canary of a service, nil
+	// where there is no such question; trace for a trace by id. Both return how
+	// many spans came back.
 	errors func(ctx context.Context, service string) (int, error)
 	// search is the same question through the HTTP API, whole traces read.
 	search func(ctx context.Context, service string) (int, error)
