@@ -61,6 +61,7 @@ format: ## fail on files that gofmt would change
 vet: ## go vet, all modules, all build tags
 	@for m in $(MODULES); do echo "vet $$m"; (cd $$m && go vet ./...); done
 	go vet -tags 'e2e integration slow' ./...
+	cd test/cluster && go vet -tags e2e ./...
 
 .PHONY: lint
 lint: $(GOLANGCI) ## golangci-lint, with the direction of imports

@@ -272,7 +272,10 @@ require (
 	sigs.k8s.io/structured-merge-diff/v6 v6.4.2 // indirect
 )
 
-require fairlead.dev/fairlead/telemetry v0.0.0
+require (
+	fairlead.dev/fairlead/telemetry v0.0.0
+	github.com/creack/pty v1.1.24
+)
 
 // In this repository; a module of its own for the applications that use it.
 replace fairlead.dev/fairlead/telemetry => ./telemetry

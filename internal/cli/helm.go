@@ -41,6 +41,7 @@ func helmFlags(c *wrapper.Config) *pflag.FlagSet {
 	fs.StringVar(&c.TraceURL, "trace-url", "", "`template` of a link to the trace, with {trace_id} in it")
 	fs.StringVar(&c.TraceOut, "trace-out", "", "append the telemetry to `file` as OTLP/JSON lines; - is stderr")
 	fs.BoolVar(&c.PrintTrace, "print-trace", false, "print the trace as a tree on stderr")
+	fs.BoolVar(&c.GitHubTrace, "github-trace", false, "join the trace that the Collector's github receiver makes of the workflow run, unless TRACEPARENT is set")
 	fs.StringVar(&c.Cluster, "cluster", "", "`name` of the cluster, for k8s.cluster.name")
 	fs.DurationVar(&c.ExportTimeout, "export-timeout", 0, "bound of the export at the end (default 5s)")
 	return fs
@@ -50,7 +51,7 @@ func helmFlags(c *wrapper.Config) *pflag.FlagSet {
 var helmVariables = map[string]string{
 	"auto-rollback": "FAIRLEAD_AUTO_ROLLBACK", "progress": "FAIRLEAD_PROGRESS", "metrics": "FAIRLEAD_METRICS",
 	"summary": "FAIRLEAD_SUMMARY", "trace-url": "FAIRLEAD_TRACE_URL", "trace-out": "FAIRLEAD_TRACE_OUT",
-	"print-trace": "FAIRLEAD_PRINT_TRACE", "cluster": "FAIRLEAD_CLUSTER_NAME", "export-timeout": "FAIRLEAD_EXPORT_TIMEOUT",
+	"print-trace": "FAIRLEAD_PRINT_TRACE", "github-trace": "FAIRLEAD_GITHUB_TRACE", "cluster": "FAIRLEAD_CLUSTER_NAME", "export-timeout": "FAIRLEAD_EXPORT_TIMEOUT",
 }
 
 // word is a string type as a flag's value; [wrapper.Config.Validate] knows the

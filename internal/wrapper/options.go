@@ -52,6 +52,9 @@ type Config struct {
 	TraceOut string
 	// PrintTrace prints the trace as a tree on stderr.
 	PrintTrace bool
+	// GitHubTrace joins the trace that the Collector's github receiver makes of
+	// the workflow run, where no TRACEPARENT names another.
+	GitHubTrace bool
 	// Cluster is k8s.cluster.name; "" leaves it to the environment.
 	Cluster string
 	// ExportTimeout bounds the export at the end; 0 is the default of 5 s.

@@ -125,6 +125,9 @@ func (s *session) begin(ctx context.Context) {
 	if s.o.Traceparent != "" {
 		ctx = emit.WithTraceparent(ctx, s.o.Traceparent)
 	}
+	if s.o.Config.GitHubTrace && !trace.SpanContextFromContext(ctx).IsValid() {
+		ctx = emit.WithTraceparent(ctx, ci.GitHubTraceparent(s.o.Getenv))
+	}
 	s.ctx, s.span = s.emitter.Start(ctx, release.SpanName(s.inv.Verb), s.start)
 
 	s.op = begin(s.inv)

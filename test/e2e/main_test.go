@@ -15,19 +15,16 @@ import (
 // appChart is the test bed's chart.
 const appChart = "../charts/app"
 
-// exitSkipped tells make that nothing was tested, which is not success.
-const exitSkipped = 77
-
 func TestMain(m *testing.M) {
 	for _, name := range []string{"FAIRLEAD_TEST_HELM3", "FAIRLEAD_TEST_HELM4", "FAIRLEAD_TEST_KUBECTL", "KUBECONFIG"} {
 		if os.Getenv(name) == "" {
-			fmt.Fprintf(os.Stderr, "SKIPPED: %s is not set: run `make e2e`, or give a cluster and both helms\n", name)
-			os.Exit(exitSkipped)
+			fmt.Fprintf(os.Stderr, "FAIL: %s is not set: run `make e2e`, or give a cluster and both helms\n", name)
+			os.Exit(1)
 		}
 	}
 	if _, err := os.Stat(fairlead()); err != nil {
-		fmt.Fprintf(os.Stderr, "SKIPPED: %v: run `make build`\n", err)
-		os.Exit(exitSkipped)
+		fmt.Fprintf(os.Stderr, "FAIL: %v: run `make build`, or name the binary in FAIRLEAD_TEST_BIN\n", err)
+		os.Exit(1)
 	}
 	os.Exit(m.Run())
 }

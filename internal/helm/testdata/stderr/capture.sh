@@ -14,7 +14,7 @@ kubectl create namespace "$ns" >/dev/null 2>&1
 cap() {
   local class=$1 name=$2 code; shift 2
   "$helm" -n "$ns" "$@" >/dev/null 2>"$work/stderr"; code=$?
-  { echo "== $class $name exit=$code"; cat "$work/stderr"; [ -z "$(tail -c1 "$work/stderr")" ] || echo; } >>"$out"
+  { echo "== $class $name exit=$code"; sed "s|$work|/charts|g" "$work/stderr"; [ -z "$(tail -c1 "$work/stderr")" ] || echo; } >>"$out"
 }
 # quiet ARGS...: prepares, without a record of it.
 quiet() { "$helm" -n "$ns" "$@" >/dev/null 2>&1; }
