@@ -14,6 +14,8 @@ LDFLAGS := -s -w -X $(PKG).version=$(VERSION) -X $(PKG).commit=$(COMMIT) -X $(PK
 # Kubernetes, so it is vetted and tested, but not linted for its size.
 MODULES := . telemetry examples/shop test/cluster
 
+SCREENSHOTS ?= $(CURDIR)/bin/screenshots
+
 # Tools are built once, from the Go module proxy, into the user's cache.
 TOOLS         := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/fairlead/tools
 GOLANGCI      := $(TOOLS)/golangci-lint-v2.15.0
@@ -68,8 +70,18 @@ lint: $(GOLANGCI) ## golangci-lint, with the direction of imports
 	$(GOLANGCI) run ./...
 	cd telemetry && $(GOLANGCI) run -c ../.golangci.yml ./...
 
+.PHONY: chromium
+chromium: ## install Chromium for the pages' tests, where it is missing and apt-get can
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends chromium; } \
+	|| echo "chromium: none here, and it cannot be installed: the pages' tests in a browser are SKIPPED"
+
+.PHONY: screenshots
+screenshots: chromium ## pictures of every page at three widths in both themes, into SCREENSHOTS
+	mkdir -p $(SCREENSHOTS)
+	FAIRLEAD_SCREENSHOTS=$(SCREENSHOTS) go test -count=1 -timeout 30m -run TestScreenshots -v ./internal/web
+
 .PHONY: test
-test: $(PROMETHEUS) $(PROMTOOL) $(ALERTMANAGER) $(COLLECTOR) $(JAEGER) ## unit and integration tests with the race detector
+test: chromium $(PROMETHEUS) $(PROMTOOL) $(ALERTMANAGER) $(COLLECTOR) $(JAEGER) ## unit and integration tests with the race detector
 	@# the race detector needs cgo
 	@for m in $(MODULES); do echo "test $$m"; (cd $$m && CGO_ENABLED=1 go test -race -timeout 30m ./...); done
 	CGO_ENABLED=1 go test -race -tags integration -run Integration -timeout 30m $$(git grep -l 'go:build integration' -- '*_test.go' | xargs -n1 dirname | sort -u | sed 's|^|./|')
@@ -131,6 +143,7 @@ $(JAEGER):
 bench: build cluster $(JAEGER) bench-metrics bench-start crash ## measure, beside the peers where they can be built (docs/benchmarks.md)
 	go run ./bench/canary
 	for load in pods collector512; do go run ./bench/spans -load $$load -jaeger $(JAEGER); done
+	go run ./bench/pages
 	go build -o bin/bench-helm ./bench/helm && cd test/e2e && ../../bin/cluster run --audit -- ../../bin/bench-helm
 
 .PHONY: vuln

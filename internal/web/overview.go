@@ -74,8 +74,12 @@ func (s *site) overview(r *http.Request, p *page) error {
 			d.Canaries = append(d.Canaries, one)
 		}
 	}
-	if err == nil && len(d.Canaries)+len(d.Awaiting) == 0 {
+	switch {
+	case err != nil:
+	case len(d.Canaries)+len(d.Awaiting) == 0:
 		d.CanaryState = empty("No canary runs now.", "")
+	case len(d.Canaries) == 0:
+		d.CanaryState = empty("No canary runs beside those that need attention.", "")
 	}
 	d.AlertState = s.alertsFor(r, &d)
 	p.Data = d

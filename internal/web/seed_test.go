@@ -69,10 +69,10 @@ func seed(t testing.TB, base string, s webtest.Sender) world {
 	must(s.Operations(ctx, release.Operation{ID: release.DeployID("running"), Command: "upgrade", Kind: release.KindUpgrade, State: release.StateRunning,
 		Cluster: "prod-eu", Namespace: "shop", Release: "catalog", PreviousRevision: &revision, Revision: 5, Start: now.Add(-40 * time.Second), Observers: []release.Observer{release.ObserverWrapper}}))
 
-	broken := webtest.Traffic{Service: "checkout", Canary: "2.4.1", Stable: "2.4.0", Start: now.Add(-25 * time.Minute), End: now.Add(-19 * time.Minute), History: 20 * time.Minute,
+	broken := webtest.Traffic{Service: "checkout", Canary: "2.4.1", Stable: "2.4.0", Start: now.Add(-7 * time.Minute), End: now.Add(-5 * time.Second), History: 22 * time.Minute,
 		Rate: 90, Weight: 0.25, ErrorsStable: 0.002, ErrorsCanary: 0.16, Seed: 5}
 	w.bad = rolled(t, base, s, broken, "5b1f-checkout-1", rollout.PhaseRolledBack, 1)
-	fine := webtest.Traffic{Service: "search", Canary: "8.1.0", Stable: "8.0.7", Start: now.Add(-14 * time.Minute), End: now.Add(-30 * time.Second), History: 25 * time.Minute,
+	fine := webtest.Traffic{Service: "search", Canary: "8.1.0", Stable: "8.0.7", Start: now.Add(-14 * time.Minute), End: now.Add(-5 * time.Second), History: 25 * time.Minute,
 		Rate: 60, Weight: 0.50, ErrorsStable: 0.001, ErrorsCanary: 0.001, Seed: 6}
 	w.run = rolled(t, base, s, fine, "77aa-search-3", rollout.PhaseProgressing, 2)
 	w.good = rolled(t, base, s, fine, "77aa-search-2", rollout.PhaseSucceeded, 3)
