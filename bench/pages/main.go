@@ -7,6 +7,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -113,7 +114,7 @@ func measure(ctx context.Context, base, path string, rounds int) error {
 			return err
 		}
 		body, err := io.ReadAll(resp.Body)
-		if err = joined(err, resp.Body.Close()); err != nil {
+		if err = errors.Join(err, resp.Body.Close()); err != nil {
 			return err
 		}
 		took = append(took, time.Since(began))
@@ -125,11 +126,4 @@ func measure(ctx context.Context, base, path string, rounds int) error {
 	slices.Sort(took)
 	fmt.Printf("%-34.34s %10s %10s %9.1f KiB\n", path, took[len(took)/2].Round(100*time.Microsecond), took[len(took)*95/100].Round(100*time.Microsecond), float64(size)/1024)
 	return nil
-}
-
-func joined(a, b error) error {
-	if a != nil {
-		return a
-	}
-	return b
 }

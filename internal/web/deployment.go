@@ -130,8 +130,11 @@ func (s *site) snapshot(ctx context.Context, d *deploymentData) {
 		return
 	}
 	d.Snapshot = &snap
-	if len(snap.Missing) > 0 {
-		d.SnapshotState = State{Kind: "partial", Text: "Could not be read: " + strings.Join(snap.Missing, "; ") + ".", Next: "Grant what `fairlead export rbac` lists."}
+	if missing := strings.Join(snap.Missing, "; "); missing != "" {
+		d.SnapshotState = partial("Could not be read: " + missing + ".")
+		if strings.Contains(missing, "forbidden") {
+			d.SnapshotState = forbidden("Could not be read: "+missing+".", "Grant what fairlead export rbac lists.")
+		}
 	}
 	d.Cards = cardsOf(snap, d.Op)
 	if len(d.Cards) == 0 {

@@ -156,7 +156,7 @@ func (w *waterfall) limit() {
 		w.Spans += len(level)
 		var next []*bar
 		for _, b := range level {
-			slices.SortStableFunc(b.Children, func(a, c *bar) int { return cmp.Compare(boolRank(a), boolRank(c)) })
+			slices.SortStableFunc(b.Children, func(a, c *bar) int { return cmp.Compare(failedFirst(a), failedFirst(c)) })
 			room := max(left-len(next), 0)
 			if len(b.Children) > room {
 				b.Children = b.Children[:room]
@@ -168,8 +168,8 @@ func (w *waterfall) limit() {
 	}
 }
 
-// boolRank puts failed spans first.
-func boolRank(b *bar) int {
+// failedFirst ranks failed spans before others.
+func failedFirst(b *bar) int {
 	if b.Failed {
 		return 0
 	}

@@ -89,7 +89,7 @@ func (s Sender) Deploys(ctx context.Context, now time.Time, seed uint64, release
 			state[r].deployed = state[r].revision
 		}
 		ops = append(ops, op)
-		if op.State == release.StateFailed && c4(random) {
+		if op.State == release.StateFailed && rolledBack(random) {
 			state[r].revision++
 			back := op
 			back.ID, back.Command, back.Kind, back.State = release.RollbackID(fmt.Sprintf("%08x-1111-4000-8000-%012x", r, i)), "rollback", release.KindRollback, release.StateSucceeded
@@ -102,8 +102,8 @@ func (s Sender) Deploys(ctx context.Context, now time.Time, seed uint64, release
 	return s.Operations(ctx, ops...)
 }
 
-// c4 is true in four of five.
-func c4(r *rand.Rand) bool { return r.Float64() < 0.8 }
+// rolledBack is true for four failures of five.
+func rolledBack(r *rand.Rand) bool { return r.Float64() < 0.8 }
 
 // FailingUpgrade is what a failing upgrade is known by.
 type FailingUpgrade struct {
