@@ -40,6 +40,23 @@ build: ## build bin/fairlead, static
 shop: ## build bin/shop, the example application, static
 	go build -C examples/shop -trimpath -o ../../bin/shop .
 
+# One static binary for each platform, its bill of materials, and checksums of all.
+PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+.PHONY: release
+release: ## build dist/: binaries for all platforms (PLATFORMS), SBOMs, SHA256SUMS
+	rm -rf dist && mkdir dist
+	@for p in $(PLATFORMS); do os=$${p%/*} arch=$${p#*/} suffix=; [ $$os != windows ] || suffix=.exe; \
+	out=dist/fairlead_$(VERSION)_$${os}_$$arch$$suffix; echo "$$out"; \
+	GOOS=$$os GOARCH=$$arch go build -trimpath -ldflags '$(LDFLAGS)' -o $$out ./cmd/fairlead; done
+	go run ./release/sbom dist/*
+	cd dist && sha256sum * > SHA256SUMS
+
+IMAGE     ?= fairlead:$(VERSION)
+CONTAINER ?= docker
+.PHONY: image
+image: build ## the image: the static binary and nothing else (IMAGE, CONTAINER=podman)
+	$(CONTAINER) build -t $(IMAGE) .
+
 .PHONY: install
 install: ## install fairlead into GOBIN
 	go install -trimpath -ldflags '$(LDFLAGS)' ./cmd/fairlead
@@ -156,6 +173,12 @@ generated: ## fail when generated files are out of date
 	go generate ./...
 	@git diff --exit-code --stat || { echo "generated files changed: commit them"; exit 1; }
 
+# The end-to-end tests fail when the manifests are not what the chart renders.
+.PHONY: manifests
+manifests: ## render deploy/manifests from the chart, with the helm in the PATH
+	mkdir -p deploy/manifests
+	helm template fairlead charts/fairlead --kube-version 1.31.0 --namespace fairlead --set auth.existingSecret=fairlead-token > deploy/manifests/fairlead.yaml
+
 .PHONY: cluster
 cluster: ## build bin/cluster, the program of the test bed (docs/testing.md)
 	cd test/cluster && go build -o ../../bin/cluster ./cmd/cluster
@@ -177,7 +200,7 @@ cluster-down: cluster ## end it
 .PHONY: e2e
 e2e: build shop cluster ## end-to-end tests on a real cluster: its own, or KUBECONFIG's
 	go test -c -tags e2e -o bin/e2e.test ./test/e2e
-	cd test/e2e && ../../bin/cluster run -- ../../bin/e2e.test -test.v $(E2E_ARGS) || { code=$$?; [ $$code = 77 ] || exit $$code; }
+	cd test/e2e && ../../bin/cluster run --image fairlead:test=../../bin/fairlead -- ../../bin/e2e.test -test.v $(E2E_ARGS) || { code=$$?; [ $$code = 77 ] || exit $$code; }
 
 .PHONY: cluster-test
 cluster-test: ## the test bed's own tests on real clusters: leaks, faults, traffic

@@ -16,3 +16,8 @@ var CRDs embed.FS
 //
 //go:embed dashboards/*.json
 var Dashboards embed.FS
+
+// Manifests are the chart with its defaults, rendered by `make manifests`.
+//
+//go:embed manifests/fairlead.yaml
+var Manifests []byte

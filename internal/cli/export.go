@@ -10,6 +10,7 @@ func newExportCommand(s Streams) *cobra.Command {
 are always of the same version.`,
 		Example: "  fairlead export crds | kubectl apply --server-side -f -",
 	}
-	cmd.AddCommand(newExportCollectorCommand(s), newExportCRDsCommand(s), newExportDashboardsCommand(s), newExportRBACCommand(s), newExportRulesCommand(s))
+	cmd.AddCommand(newExportChartCommand(s), newExportManifestsCommand(s),
+		newExportCollectorCommand(s), newExportCRDsCommand(s), newExportDashboardsCommand(s), newExportRBACCommand(s), newExportRulesCommand(s))
 	return cmd
 }

@@ -86,8 +86,9 @@ type Client struct {
 }
 
 // NewClient reads the kubeconfig and prepares a client. Without any
-// configuration it is, as with Helm, one for http://localhost:8080. It makes no request and
-// runs no credential plugin: both wait for the first use. The error names what
+// configuration it is, as with Helm, one of the pod's service account, and
+// outside of a pod for http://localhost:8080. It makes no request and runs no
+// credential plugin: both wait for the first use. The error names what
 // of the configuration cannot be read.
 func NewClient(opts ClientOptions) (*Client, error) {
 	if opts.Getenv == nil {
@@ -131,6 +132,9 @@ func NewClient(opts ClientOptions) (*Client, error) {
 // clientConfig resolves the settings as Helm does, through clientcmd.
 func clientConfig(opts ClientOptions) clientcmd.ClientConfig {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	// What equals this is no configuration at all: then a pod's service account is
+	// looked for before http://localhost:8080 is, as Helm does.
+	rules.DefaultClientConfig = &clientcmd.DefaultClientConfig
 	switch list := filepath.SplitList(opts.Kubeconfig); {
 	case len(list) == 1:
 		rules.ExplicitPath = list[0]

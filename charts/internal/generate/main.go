@@ -1,5 +1,5 @@
 // Command generate writes what the chart shares with the rest of the
-// repository: the custom resource definitions and the agent's permissions.
+// repository: the custom resource definitions and the permissions.
 package main
 
 import (
@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	rbacv1 "k8s.io/api/rbac/v1"
 	"sigs.k8s.io/yaml"
 
 	"fairlead.dev/fairlead/internal/rbac"
@@ -39,18 +40,34 @@ func run() error {
 			return err
 		}
 	}
-	releases := map[string]any{}
+	byStorage := map[string]any{}
 	for _, storage := range []string{"secrets", "configmaps"} {
-		releases[storage] = rbac.Rules(rbac.PartAgent, rbac.InReleases, storage)
+		byStorage[storage] = rbac.Rules(rbac.PartAgent, rbac.InReleases, storage)
 	}
-	text, err := yaml.Marshal(map[string]any{
-		"releases": releases,
+	if err := write("agent-rules.yaml", "By where Helm keeps its records.", map[string]any{
+		"releases": byStorage,
 		"cluster":  rbac.Rules(rbac.PartAgent, rbac.InCluster, ""),
 		"own":      rbac.Rules(rbac.PartAgent, rbac.InOwn, ""),
+	}); err != nil {
+		return err
+	}
+	return write("controller-rules.yaml", "In the namespaces of CanaryReleases, and in its own.", map[string]any{
+		"releases": rbac.Rules(rbac.PartController, rbac.InReleases, ""),
+		"cluster":  rbac.Rules(rbac.PartController, rbac.InCluster, ""),
+		"own":      rbac.Rules(rbac.PartController, rbac.InOwn, ""),
 	})
+}
+
+func write(name, about string, rules map[string]any) error {
+	for where, list := range rules {
+		if l, ok := list.([]rbacv1.PolicyRule); ok && l == nil {
+			rules[where] = []rbacv1.PolicyRule{}
+		}
+	}
+	text, err := yaml.Marshal(rules)
 	if err != nil {
 		return err
 	}
-	header := "# Generated from package rbac; do not edit. By where Helm keeps its records.\n"
-	return os.WriteFile(filepath.Join(files, "agent-rules.yaml"), append([]byte(header), text...), 0o644)
+	header := "# Generated from package rbac; do not edit. " + about + "\n"
+	return os.WriteFile(filepath.Join(files, name), append([]byte(header), text...), 0o644)
 }
