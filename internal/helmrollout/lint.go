@@ -282,10 +282,7 @@ func workloads(cr *v1alpha1.CanaryRelease, s, c release) []Finding {
 		track v1alpha1.Track
 		r     release
 	}{{"spec.stable", cr.Spec.Stable, s}, {"spec.canary", cr.Spec.Canary, c}} {
-		kind := one.track.Workload.Kind
-		if kind == "" {
-			kind = "Deployment"
-		}
+		kind := kindOr(one.track.Workload.Kind)
 		w := one.r.find(kind, one.track.Workload.Name)
 		if w == nil {
 			all = append(all, Finding{Object: kind + " " + cr.Namespace + "/" + one.track.Workload.Name, Reason: fmt.Sprintf(

@@ -170,7 +170,7 @@ func digest(cr *v1alpha1.CanaryRelease, args []string) (string, error) {
 func (r *run) generation(ctx context.Context) (int64, error) {
 	w := r.Release.Spec.Stable.Workload
 	o := &unstructured.Unstructured{}
-	o.SetGroupVersionKind(schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: w.Kind})
+	o.SetGroupVersionKind(schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: kindOr(w.Kind)})
 	if err := r.Store.Get(ctx, client.ObjectKey{Namespace: r.key.Namespace, Name: w.Name}, o); err != nil {
 		return 0, fmt.Errorf("read %s %s/%s: %w", w.Kind, r.key.Namespace, w.Name, err)
 	}

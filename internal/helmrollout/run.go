@@ -128,18 +128,14 @@ func (r *run) load(ctx context.Context) (*v1alpha1.CanaryRelease, error) {
 // deploy brings the canary release up to what is asked for, unless a run before
 // this one has.
 func (r *run) deploy(ctx context.Context, have *v1alpha1.CanaryRelease) error {
-	if have != nil {
-		r.before = have.Status.RolloutID
-		phase := rollout.Phase(have.Status.Phase)
-		same := have.Annotations[AnnotationInputs] == r.inputs
-		underWay := phase != rollout.PhaseIdle && phase != rollout.PhaseSucceeded && phase != rollout.PhaseRolledBack
-		r.resumed = same && underWay && !have.Aborted(have.Status.RolloutID)
-	}
+	r.resumed = have != nil && underWay(have) && have.Annotations[AnnotationInputs] == r.inputs
 	if r.resumed {
+		r.before = have.Status.RolloutID
 		r.traceparent = r.Begin(have.Annotations[v1alpha1.AnnotationTraceparent])
 		r.Say("goes on with rollout %s: %s, step %s", have.Status.RolloutID, have.Status.Phase, have.Status.Step)
 		return r.change(ctx, func(cr *v1alpha1.CanaryRelease) {
-			if rollout.Phase(cr.Status.Phase) == rollout.PhasePromotionFailed || rollout.Reason(cr.Status.Reason) == rollout.ReasonHold {
+			failed := rollout.Phase(cr.Status.Phase) == rollout.PhasePromotionFailed
+			if !cr.Aborted(cr.Status.RolloutID) && (failed || rollout.Reason(cr.Status.Reason) == rollout.ReasonHold) {
 				delete(cr.Annotations, v1alpha1.AnnotationHelmPromoted)
 				r.askAgain(cr)
 			}
@@ -147,6 +143,13 @@ func (r *run) deploy(ctx context.Context, have *v1alpha1.CanaryRelease) error {
 	}
 	if err := r.lint(ctx); err != nil {
 		return err
+	}
+	if have != nil {
+		var err error
+		if have, err = r.takeBackOther(ctx, have); err != nil {
+			return err
+		}
+		r.before = have.Status.RolloutID
 	}
 	r.traceparent = r.Begin("")
 	if err := r.begin(ctx, have); err != nil {
@@ -165,6 +168,49 @@ func (r *run) deploy(ctx context.Context, have *v1alpha1.CanaryRelease) error {
 			r.askAgain(cr)
 		}
 	})
+}
+
+// underWay reports whether a rollout has begun and left the route to stable
+// neither by a promotion nor by a rollback.
+func underWay(cr *v1alpha1.CanaryRelease) bool {
+	switch rollout.Phase(cr.Status.Phase) {
+	case rollout.PhaseIdle, rollout.PhaseSucceeded, rollout.PhaseRolledBack:
+		return false
+	}
+	return true
+}
+
+// takeBackOther ends a rollout of something else that is under way: its canary
+// must have no traffic when it is replaced. One that is being promoted is left to
+// a person.
+func (r *run) takeBackOther(ctx context.Context, have *v1alpha1.CanaryRelease) (*v1alpha1.CanaryRelease, error) {
+	id := have.Status.RolloutID
+	if !underWay(have) {
+		return have, nil
+	}
+	switch phase := rollout.Phase(have.Status.Phase); phase {
+	case rollout.PhaseProgressing, rollout.PhaseRollingBack:
+	default:
+		if !have.Aborted(id) {
+			return have, fmt.Errorf("rollout %s of other values is in phase %s and its canary serves users: run it with those values again, or take it back first (fairlead rollout abort %s -n %s)",
+				id, phase, r.key.Name, r.key.Namespace)
+		}
+	}
+	r.Say("rollout %s of other values is under way: taking it back first", id)
+	err := r.change(ctx, func(cr *v1alpha1.CanaryRelease) { annotate(cr, v1alpha1.AnnotationAbort, id) })
+	if err != nil {
+		return have, err
+	}
+	r.resumed = true
+	end, err := r.drive(ctx)
+	r.resumed = false
+	switch {
+	case err != nil:
+		return have, err
+	case underWay(end):
+		return have, fmt.Errorf("rollout %s could not be taken back: %s", id, end.Status.Message)
+	}
+	return r.load(ctx)
 }
 
 // begin writes what a rollout starts from.
@@ -289,7 +335,7 @@ func (r *run) follow(ctx context.Context, driven <-chan error) (*v1alpha1.Canary
 			r.Show(&cr)
 			ours := r.resumed || cr.Status.RolloutID != r.before
 			switch waited := r.Now().Sub(started) > startWithin; {
-			case ours && over(&cr) && !cr.RetryAsked():
+			case ours && over(&cr) && !cr.RetryAsked() && !(underWay(&cr) && cr.Aborted(cr.Status.RolloutID)):
 				return last, nil
 			case ours && wantsStable(&cr) && r.drained(&cr):
 				if err := r.promote(ctx, &cr); err != nil {

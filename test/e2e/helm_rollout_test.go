@@ -261,7 +261,7 @@ func TestHelmRolloutThatAControllerDrives(t *testing.T) {
 	}
 	s.apply(strings.Replace(string(text), "metadata: {name: shop}", "metadata: {name: shop, namespace: "+s.namespace+"}", 1))
 	// A Job that fails keeps the promotion, and only that, from being made.
-	cmd, out := s.startRollout(file, "--set", "env.APP_VERSION=2.0.0", "--lint", "warn", "--", "--set", "hook.types=pre-upgrade,hook.enabled=true,hook.result=fail")
+	cmd, out := s.startRollout(file, "--set", "env.APP_VERSION=2.0.0", "--lint", "warn", "--", "--set", "hook.types=pre-upgrade,hook.enabled=true,hook.image=fairlead.test/app:v1,hook.result=fail")
 	code := s.endOf(cmd)
 	t.Logf("rollout run with a promotion that fails:\n%s", out)
 	if code != 3 || !strings.Contains(out.String(), "the controller drives CanaryRelease") || !strings.Contains(out.String(), "the canary keeps serving all traffic") {
