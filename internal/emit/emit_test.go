@@ -4,10 +4,15 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.opentelemetry.io/otel/sdk/resource"
@@ -141,6 +146,66 @@ func TestEveryValueFollowsAZero(t *testing.T) {
 				t.Errorf("duration %+v", p)
 			}
 		}
+	}
+}
+
+// order remembers in which order signals arrive, and the metrics' exemplars.
+type order struct {
+	mu        sync.Mutex
+	signals   []string
+	exemplars []string // trace id/span id of points that count something
+}
+
+func (o *order) add(signal string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.signals = append(o.signals, signal)
+}
+
+func (o *order) Traces(ptrace.Traces) { o.add("traces") }
+
+func (o *order) Logs(plog.Logs) {
+	time.Sleep(20 * time.Millisecond) // a receiver that takes its time
+	o.add("logs")
+}
+
+func (o *order) Metrics(md pmetric.Metrics) {
+	o.add("metrics")
+	for _, m := range md.ResourceMetrics().At(0).ScopeMetrics().At(0).Metrics().All() {
+		if m.Name() != release.MetricDeployCount {
+			continue
+		}
+		for _, p := range m.Sum().DataPoints().All() {
+			if (p.Exemplars().Len() == 1) != (p.IntValue() == 1) {
+				o.exemplars = append(o.exemplars, "a point with or without an exemplar that should not be so")
+			}
+			for _, e := range p.Exemplars().All() {
+				o.exemplars = append(o.exemplars, e.TraceID().String()+"/"+e.SpanID().String())
+			}
+		}
+	}
+}
+
+// TestMetricsComeLastAndNameTheirOperation: a receiver that derives metrics from
+// records drops ours where it has the record, so it must have it by then.
+func TestMetricsComeLastAndNameTheirOperation(t *testing.T) {
+	clean(t)
+	var got order
+	e := Open(t.Context(), Options{Sinks: []Sink{&got}})
+	op := example()
+	ctx, span := e.Start(context.Background(), release.SpanName(op.Command), op.Start)
+	op.TraceID, op.SpanID = IDsOf(ctx)
+	e.Operation(ctx, op)
+	e.Count(op)
+	EndOperation(span, op)
+	if err := e.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if len(got.signals) != 3 || got.signals[2] != "metrics" {
+		t.Errorf("arrived in the order %v, want metrics last", got.signals)
+	}
+	if want := []string{op.TraceID + "/" + op.SpanID}; !slices.Equal(got.exemplars, want) {
+		t.Errorf("exemplars %v, want %v", got.exemplars, want)
 	}
 }
 
