@@ -47,9 +47,9 @@ func write(path string) error {
 	if err != nil {
 		return err
 	}
-	main := module(&info.Main, "application")
-	main.Name = filepath.Base(path)
-	b := bom{Format: "CycloneDX", Spec: "1.6", Version: 1, Metadata: metadata{main}, Components: []component{{
+	program := module(&info.Main, "application")
+	program.Name = filepath.Base(path)
+	b := bom{Format: "CycloneDX", Spec: "1.6", Version: 1, Metadata: metadata{program}, Components: []component{{
 		Type: "library", Ref: "pkg:golang/std@" + info.GoVersion[2:], Name: "std", Version: info.GoVersion[2:], PURL: "pkg:golang/std@" + info.GoVersion[2:],
 	}}}
 	for _, m := range info.Deps {

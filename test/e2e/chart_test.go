@@ -121,7 +121,8 @@ func TestChartRendered(t *testing.T) {
 		}
 		for set, want := range map[string]string{
 			"auth.acess={read}": "acess", "agent.storage=etcd": "storage", "server.persistence.size=big": "size",
-			"server.enabled=false": "agent.endpoint", "server.ingress.enabled=true": "server.ingress.host",
+			"server.enabled=false,controller.enabled=false": "agent.endpoint", "server.enabled=false,agent.enabled=false": "controller.prometheus",
+			"server.ingress.enabled=true": "server.ingress.host",
 		} {
 			if r := s.plain("template", "fairlead", chart, "--kube-version", "1.31.0", "--set", set); r.code == 0 || !strings.Contains(r.stderr, want) {
 				t.Errorf("--set %s: exit code %d, want an error that names %s: %s", set, r.code, want, r.stderr)
