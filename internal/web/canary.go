@@ -242,6 +242,21 @@ type checkRow struct {
 	HasPlot bool
 }
 
+// Untested reports whether the check could not be made: it has no interval.
+func (c checkRow) Untested() bool {
+	return c.State == analysis.CheckUntestable || c.State == analysis.CheckNoData
+}
+
+// Untested are the checks that could not be made.
+func (d canaryData) Untested() (out []checkRow) {
+	for _, c := range d.Checks {
+		if c.Untested() {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
 // intervalPlot places an interval on a scale that holds it, zero and the margin.
 type intervalPlot struct{ Zero, Low, High, Point, Margin float64 }
 

@@ -38,7 +38,7 @@ func browser(t testing.TB) context.Context {
 }
 
 // TestScreenshots writes pictures of the pages into FAIRLEAD_SCREENSHOTS (make
-// screenshots).
+// screenshots), of one page alone if FAIRLEAD_SCREENSHOTS_ONLY names it.
 func TestScreenshots(t *testing.T) {
 	dir := os.Getenv("FAIRLEAD_SCREENSHOTS")
 	if dir == "" {
@@ -48,6 +48,9 @@ func TestScreenshots(t *testing.T) {
 	w := seed(t, base, sender)
 	ctx := browser(t)
 	for name, path := range pagesOf(w) {
+		if only := os.Getenv("FAIRLEAD_SCREENSHOTS_ONLY"); only != "" && only != name {
+			continue
+		}
 		for _, width := range []int{390, 1024, 1600} {
 			for _, theme := range []string{"light", "dark"} {
 				var picture []byte
