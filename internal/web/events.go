@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"fairlead.dev/fairlead/internal/release"
@@ -40,8 +41,50 @@ const (
 	panelTimeout = 3 * time.Second
 )
 
-// failureEvents are the newest events that tell of a failure.
+// heldEvents keeps the panel of failures: finding its events reads much of the
+// store, and every browser that follows asks for the same.
+type heldEvents struct {
+	mu   sync.Mutex
+	held map[string]eventsAnswer
+}
+
+type eventsAnswer struct {
+	events []event
+	state  State
+	until  time.Time
+}
+
+const (
+	eventsAge     = 10 * time.Second
+	maxHeldEvents = 64
+)
+
+// failureEvents are the newest events that tell of a failure, not older than
+// eventsAge.
 func (s *site) failureEvents(ctx context.Context, f filter) ([]event, State) {
+	h := &s.failureEventsHeld
+	key := f.Cluster + "\x00" + f.Namespace + "\x00" + f.Range.Name
+	h.mu.Lock()
+	one, ok := h.held[key]
+	h.mu.Unlock()
+	if ok && time.Now().Before(one.until) {
+		return one.events, one.state
+	}
+	one.events, one.state = s.findFailureEvents(ctx, f)
+	one.until = time.Now().Add(eventsAge)
+	if one.state.Kind == "error" || ctx.Err() != nil {
+		return one.events, one.state
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.held == nil || len(h.held) >= maxHeldEvents {
+		h.held = map[string]eventsAnswer{}
+	}
+	h.held[key] = one
+	return one.events, one.state
+}
+
+func (s *site) findFailureEvents(ctx context.Context, f filter) ([]event, State) {
 	out, any, err := s.searchEvents(ctx, telemetry.LogQuery{From: f.From, To: f.To.Add(time.Minute), Limit: maxEvents}, func(l *telemetry.StoredLog) bool {
 		if !slices.Contains(troubles, attribute(l, "k8s.event.reason")) {
 			return false

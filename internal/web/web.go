@@ -75,6 +75,8 @@ type site struct {
 	o       Options
 	metrics *rangeCache
 	streams chan struct{} // a token for each open stream
+
+	failureEventsHeld heldEvents
 }
 
 // Handlers are the pages and what they need, to be served with different access.
