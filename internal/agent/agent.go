@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -41,6 +42,7 @@ type agent struct {
 	touched  map[release.Ref]bool
 	closed   map[string]bool // operations that were closed for a silent wrapper
 	caughtUp bool
+	trimmed  bool
 	missing  []string
 	checked  time.Time // of missing
 	cleaned  time.Time
@@ -199,6 +201,10 @@ func (a *agent) step(ctx context.Context, began time.Time, watch *kube.ClaimWatc
 		a.ready.Store(true)
 		a.opts.Logger.Info("caught up", "releases", len(a.releases), "after", now.Sub(began).Round(time.Millisecond).String())
 	}
+	if !a.trimmed && len(a.touched) == 0 {
+		a.trimmed = true
+		debug.FreeOSMemory() // the list of all records was here a moment ago
+	}
 	a.save(ctx, false)
 	a.sayMissing(now, watch)
 	a.clean(now)
@@ -267,25 +273,30 @@ func (a *agent) tellDue(ctx context.Context, now time.Time) {
 			a.tellOperation(ctx, t, op, now)
 		}
 		a.keeper.remember(ref, t.ledger)
-		a.learn(ctx, t)
+		a.learn(t)
 		if !more {
 			delete(a.touched, ref)
 		}
+	}
+	if err := a.box.learn(ctx); err != nil {
+		a.opts.Logger.Error("learn of releases", "error", err)
 	}
 }
 
 // learn makes our own metrics know a release whose operations were all told by
 // an agent before us: its gauges go on.
-func (a *agent) learn(ctx context.Context, t *tracked) {
+func (a *agent) learn(t *tracked) {
 	if t.learnt || a.box.counting == nil {
+		return
+	}
+	if t.last.op.ID != "" { // we told it ourselves
+		t.learnt = true
 		return
 	}
 	if op, ok := t.ledger.Current(); ok && op.State.Done() && !op.End.IsZero() {
 		t.learnt = true
 		op.Cluster = a.opts.Client.ClusterName()
-		if err := a.box.learn(ctx, op); err != nil {
-			a.opts.Logger.Error("learn of a release", "release", op.Namespace+"/"+op.Release, "error", err)
-		}
+		a.box.toLearn = append(a.box.toLearn, op)
 	}
 }
 

@@ -39,6 +39,7 @@ type outbox struct {
 	senders  map[string]*otlp.Forwarder
 	counting *operations.Store // nil: no metrics of our own
 	resource pcommon.Map
+	toLearn  []release.Operation // of the goroutine of agent.work
 
 	mu      sync.Mutex
 	traces  ptrace.Traces
@@ -205,22 +206,32 @@ func (b *outbox) count(ctx context.Context, ops plog.Logs) {
 	}
 }
 
-// learn gives an operation that was told and counted before to our own metrics,
-// which do not know its release.
-func (b *outbox) learn(ctx context.Context, op release.Operation) error {
+// learn gives operations that were told and counted before to our own metrics,
+// where those do not know their releases.
+func (b *outbox) learn(ctx context.Context) error {
+	if len(b.toLearn) == 0 {
+		return nil
+	}
 	b.flush(ctx)
-	known, err := b.counting.Knows(ctx, op.Namespace, op.Release)
-	if err != nil || known {
-		return err
-	}
-	op.Historic = true
 	ld := plog.NewLogs()
-	rec := ld.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords().AppendEmpty()
-	rec.SetEventName(release.EventName)
-	if err := rec.Attributes().FromRaw(op.Attributes()); err != nil {
-		return err
+	records := ld.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords()
+	for _, op := range b.toLearn {
+		known, err := b.counting.Knows(ctx, op.Namespace, op.Release)
+		if err != nil {
+			return err
+		}
+		if known {
+			continue
+		}
+		op.Historic = true
+		rec := records.AppendEmpty()
+		rec.SetEventName(release.EventName)
+		if err := rec.Attributes().FromRaw(op.Attributes()); err != nil {
+			return err
+		}
 	}
-	_, err = b.counting.ConsumeLogs(ctx, ld)
+	b.toLearn = nil
+	_, err := b.counting.ConsumeLogs(ctx, ld)
 	return err
 }
 

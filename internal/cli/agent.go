@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -17,6 +18,10 @@ import (
 	"fairlead.dev/fairlead/internal/kube"
 	"fairlead.dev/fairlead/internal/otlp"
 )
+
+// agentGCPercent trades CPU for memory: an agent holds much (a record of every
+// revision of every release) and makes little garbage.
+const agentGCPercent = 40
 
 type agentOptions struct {
 	streams Streams
@@ -89,6 +94,9 @@ func runAgent(ctx context.Context, o *agentOptions) error {
 	})
 	if err != nil {
 		return err
+	}
+	if o.getenv("GOGC") == "" {
+		debug.SetGCPercent(agentGCPercent)
 	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()

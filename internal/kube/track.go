@@ -66,6 +66,9 @@ func (t *track) observe(o release.Observation) (fresh bool) {
 			t.records[r.Revision] = *r
 		}
 	}
+	if o.Record != nil && o.Initial && o.Record.Status == "superseded" {
+		return true // history tells the timeline nothing, and of all releases it is most of the records
+	}
 	if t.timeline.Observe(o) {
 		select {
 		case t.changed <- struct{}{}:
