@@ -47,9 +47,19 @@ func prometheusBackend(t *testing.T) backend {
 }
 
 // serverBackend is a fairlead server, which takes traces too.
-func serverBackend(t *testing.T) backend {
+// With forward, traces go on to that OTLP receiver as well.
+func serverBackend(t *testing.T, forward string) backend {
 	query, otlp := freeAddress(t), freeAddress(t)
-	start(t, build(t, "../../cmd/fairlead"), nil, "server", "--data", t.TempDir(), "--http", query, "--otlp-http", otlp, "--otlp-grpc", "off", "--log-level", "warn")
+	args := []string{"server", "--data", t.TempDir(), "--http", query, "--otlp-http", otlp, "--otlp-grpc", "off", "--log-level", "warn"}
+	if forward != "" {
+		file := filepath.Join(t.TempDir(), "server.yaml")
+		config := fmt.Sprintf("forward:\n- {name: jaeger, endpoint: %q, protocol: http, signals: [traces], batch: {timeout: 1s}}\n", forward)
+		if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, "--config", file)
+	}
+	start(t, build(t, "../../cmd/fairlead"), nil, args...)
 	wait(t, "http://"+query+"/readyz")
 	return backend{[]string{"--server", "http://" + query}, []string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + otlp}}
 }

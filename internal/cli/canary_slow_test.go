@@ -25,7 +25,7 @@ func TestSlowShop(t *testing.T) {
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for name, open := range map[string]func(*testing.T) backend{"prometheus": prometheusBackend, "fairlead server": serverBackend} {
+	for name, open := range map[string]func(*testing.T) backend{"prometheus": prometheusBackend, "fairlead server": func(t *testing.T) backend { return serverBackend(t, "") }} {
 		t.Run(name, func(t *testing.T) {
 			s := newScene(t, open(t), 100)
 			s.send(context.Background(), 6000) // a minute of history

@@ -27,15 +27,20 @@ func NewJaeger(base string, o Options) (*Jaeger, error) {
 
 const (
 	// jaegerPage is how many traces one request asks for: Jaeger sends them whole.
-	jaegerPage = 200
+	jaegerPage = 500
 	// jaegerPages bounds how far back a search goes whose attributes the server
 	// ignores, and with it what one Find can cost.
 	jaegerPages = 20
+	// jaegerSlice is the shortest stretch of time that is asked for: where one
+	// holds more than a page, the rest of it is left out.
+	jaegerSlice = 50 * time.Millisecond
 )
 
 // Find asks for the newest traces of the service and checks each itself. The
 // attributes are sent, but the HTTP API ignores them at least up to v2.13, so
-// it reads page after page, back in time, until enough match.
+// it reads on, back in time, until enough match. A page that is full may have
+// left out traces of any time in it, since a server may count by arrival and
+// exporters send in batches; so time is cut into stretches that fit a page.
 func (j *Jaeger) Find(ctx context.Context, q Query) (Result, error) {
 	if err := q.check(); err != nil {
 		return Result{}, err
@@ -49,9 +54,13 @@ func (j *Jaeger) Find(ctx context.Context, q Query) (Result, error) {
 	}
 	r := Result{Searched: fmt.Sprintf("service %s, attributes %v", q.Service, attributes)}
 	seen := map[string]bool{}
-	end := q.End
+	end, slice := q.End, q.End.Sub(q.Start)
 	for range jaegerPages {
-		page, err := j.page(ctx, q, attributes, end)
+		from := end.Add(-slice)
+		if from.Before(q.Start) {
+			from = q.Start
+		}
+		page, err := j.page(ctx, q, attributes, from, end)
 		if err != nil {
 			return Result{}, err
 		}
@@ -65,14 +74,21 @@ func (j *Jaeger) Find(ctx context.Context, q Query) (Result, error) {
 			}
 			seen[id] = true
 		}
+		if len(page) >= jaegerPage && slice > jaegerSlice {
+			// Twice as much as fits began since the oldest of it, or more.
+			slice = max(jaegerSlice, min(slice/2, end.Sub(oldest)/2))
+			continue
+		}
 		switch {
-		case len(page) < jaegerPage, !oldest.After(q.Start), !oldest.Before(end):
+		case !from.After(q.Start):
 			return finish(r, q), nil
 		case len(r.Traces) >= q.Limit:
 			r.Truncated = true
 			return finish(r, q), nil
+		case len(page) < jaegerPage/4:
+			slice *= 2
 		}
-		end = oldest
+		end = from
 	}
 	r.Truncated = true
 	return finish(r, q), nil
@@ -84,11 +100,11 @@ func finish(r Result, q Query) Result {
 	return r
 }
 
-// page returns the newest traces that started before end.
-func (j *Jaeger) page(ctx context.Context, q Query, attributes map[string]string, end time.Time) (map[string]*explain.Trace, error) {
+// page returns traces that started from from to end, at most jaegerPage.
+func (j *Jaeger) page(ctx context.Context, q Query, attributes map[string]string, from, end time.Time) (map[string]*explain.Trace, error) {
 	values := url.Values{
 		"query.service_name":   {q.Service},
-		"query.start_time_min": {q.Start.UTC().Format(time.RFC3339Nano)},
+		"query.start_time_min": {from.UTC().Format(time.RFC3339Nano)},
 		"query.start_time_max": {end.UTC().Format(time.RFC3339Nano)},
 		"query.num_traces":     {strconv.Itoa(jaegerPage)},
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -107,27 +108,35 @@ func oneTrace(id byte, track string, failed bool) ptrace.Traces {
 }
 
 // TestJaegerThatIgnoresAttributes stands for v2.13 and before: the answer holds
-// whatever the service did, a page at a time, and the client must look for
-// itself.
+// whatever the service did, as many as were asked for, those that arrived last.
+// The canary's arrive in batches of their own, so the last to arrive are not the
+// last to start.
 func TestJaegerThatIgnoresAttributes(t *testing.T) {
-	const stored = 450
+	const stored = 3000
+	requests := 0
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		end, err := time.Parse(time.RFC3339Nano, r.URL.Query().Get("query.start_time_max"))
-		if err != nil {
+		requests++
+		v := r.URL.Query()
+		from, err1 := time.Parse(time.RFC3339Nano, v.Get("query.start_time_min"))
+		end, err2 := time.Parse(time.RFC3339Nano, v.Get("query.start_time_max"))
+		most, err3 := strconv.Atoi(v.Get("query.num_traces"))
+		if err := errors.Join(err1, err2, err3); err != nil {
 			t.Error(err)
 		}
 		all, n := ptrace.NewTraces(), 0
-		for i := stored; i > 0 && n < 200; i-- { // newest first
-			at := query.Start.Add(time.Duration(i) * time.Second)
-			if !at.Before(end) {
-				continue
+		for _, stable := range []bool{true, false} { // all of stable's arrived later
+			for i := stored; i > 0 && n < most; i-- {
+				at := query.Start.Add(time.Duration(i) * time.Second)
+				if (i%100 != 0) != stable || at.Before(from) || at.After(end) {
+					continue
+				}
+				n++
+				td := oneTrace(1, map[bool]string{true: "stable", false: "canary"}[stable], true)
+				sp := td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0)
+				sp.SetTraceID(pcommon.TraceID{14: byte(i >> 8), 15: byte(i)})
+				sp.SetStartTimestamp(pcommon.NewTimestampFromTime(at))
+				td.ResourceSpans().MoveAndAppendTo(all.ResourceSpans())
 			}
-			n++
-			td := oneTrace(1, map[bool]string{true: "canary", false: "stable"}[i%100 == 0], true)
-			sp := td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0)
-			sp.SetTraceID(pcommon.TraceID{14: byte(i >> 8), 15: byte(i)})
-			sp.SetStartTimestamp(pcommon.NewTimestampFromTime(at))
-			td.ResourceSpans().MoveAndAppendTo(all.ResourceSpans())
 		}
 		body, err := (&ptrace.JSONMarshaler{}).MarshalTraces(all)
 		if err != nil {
@@ -140,12 +149,22 @@ func TestJaegerThatIgnoresAttributes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := j.Find(context.Background(), query)
+	q := query
+	q.Limit = 100
+	r, err := j.Find(context.Background(), q)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(r.Traces) != 4 {
-		t.Errorf("got %d traces, want the canary's 4 of %d", len(r.Traces), stored)
+	if len(r.Traces) != stored/100 || r.Truncated {
+		t.Errorf("got %d traces (truncated: %v), want all %d of the canary of %d", len(r.Traces), r.Truncated, stored/100, stored)
+	}
+	if requests > 20 {
+		t.Errorf("%d requests, want at most 20", requests)
+	}
+	q.Limit = 4
+	r, err = j.Find(context.Background(), q)
+	if err != nil || len(r.Traces) != 4 || !r.Truncated || !r.Traces[0].Spans[0].Start.Equal(query.Start.Add(stored*time.Second)) {
+		t.Errorf("got %d traces (truncated: %v) %v, want the newest 4", len(r.Traces), r.Truncated, err)
 	}
 }
 
