@@ -20,7 +20,7 @@ import (
 // fairlead uses it: line ends, carriage returns, and clearing the line.
 type screen struct {
 	lines   []string
-	statusy []string // lines that were cleared again
+	cleared []string // lines that were cleared again
 }
 
 var escape = regexp.MustCompile("^\x1b\\[([0-9;?]*)([A-Za-z])")
@@ -32,7 +32,7 @@ func render(sent string) screen {
 	for sent != "" {
 		if m := escape.FindStringSubmatch(sent); m != nil {
 			if m[2] == "K" && m[1] == "2" {
-				s.statusy = append(s.statusy, string(line))
+				s.cleared = append(s.cleared, string(line))
 				line, at = nil, 0
 			}
 			sent = sent[len(m[0]):]
@@ -94,7 +94,7 @@ func TestTerminal(t *testing.T) {
 
 	shown := regexp.MustCompile(`^[⠋⠙⠸⠴⠦⠇] \d+s  waiting for Deployment web: 0/1 ready`)
 	counted := 0
-	for _, line := range got.statusy {
+	for _, line := range got.cleared {
 		if n := len([]rune(line)); n >= columns {
 			t.Errorf("a status line of %d columns would wrap: %q", n, line)
 		}
@@ -103,7 +103,7 @@ func TestTerminal(t *testing.T) {
 		}
 	}
 	if counted < 3 {
-		t.Errorf("%d status lines while Helm waited, want one a second:\n%s", counted, strings.Join(got.statusy, "\n"))
+		t.Errorf("%d status lines while Helm waited, want one a second:\n%s", counted, strings.Join(got.cleared, "\n"))
 	}
 
 	helms, ours, found := strings.Cut(strings.Join(got.lines, "\n")+"\n", "fairlead: ")
