@@ -16,6 +16,10 @@ const (
 	// promotedElsewhere is how soon a stable that somebody else upgrades is looked
 	// at again, if no event comes.
 	promotedElsewhere = 30 * time.Second
+	// hearing is how long pods are ready before more traffic is sent to them: the
+	// data plane hears of them a moment after the workload's status does, and
+	// answers 503 until then.
+	hearing = 3 * time.Second
 	// refusedAgain is when a CanaryRelease that cannot be rolled out is looked
 	// at again.
 	refusedAgain = 30 * time.Second
@@ -32,12 +36,16 @@ func (r *Reconciler) act(ctx context.Context, cr *v1alpha1.CanaryRelease, s *sce
 		r.looks.Forget(client.ObjectKeyFromObject(cr))
 	}
 	r.noteWeight(cr, s)
+	r.noteReady(cr, s)
 	switch a.Kind {
 	case rollout.ActNext:
 		return 0, nil
 	case rollout.ActWait:
 		return r.until(s, a), nil
 	case rollout.ActSetWeight:
+		if left := r.unheardOf(cr, s, a); left > 0 {
+			return left, nil
+		}
 		if err := s.router.SetWeight(ctx, a.Weight); err != nil {
 			return 0, fmt.Errorf("set weight %d: %w", a.Weight, err)
 		}
@@ -112,4 +120,29 @@ func (r *Reconciler) drainLeft(cr *v1alpha1.CanaryRelease, s *scene) time.Durati
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.drain - s.seen.Now.Sub(r.since[client.ObjectKeyFromObject(cr)].at)
+}
+
+// noteReady notes since when the canary has its ready pods.
+func (r *Reconciler) noteReady(cr *v1alpha1.CanaryRelease, s *scene) {
+	key := client.ObjectKeyFromObject(cr)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if have, ok := r.ready[key]; !ok || have.pods != s.seen.Canary.Ready {
+		r.ready[key] = readySince{s.seen.Canary.Ready, s.seen.Now}
+	}
+}
+
+// unheardOf is how long the data plane may yet not know of the pods that a
+// weight sends more traffic to. Nothing that takes traffic away from a canary
+// in trouble waits.
+func (r *Reconciler) unheardOf(cr *v1alpha1.CanaryRelease, s *scene, a rollout.Action) time.Duration {
+	switch {
+	case a.State.Phase == rollout.PhaseReturning:
+		return hearing - s.seen.Now.Sub(a.State.PhaseStarted)
+	case a.State.Phase != rollout.PhaseProgressing || a.Weight <= s.seen.Weight:
+		return 0
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return hearing - s.seen.Now.Sub(r.ready[client.ObjectKeyFromObject(cr)].at)
 }

@@ -185,7 +185,7 @@ func newReconciler(c client.Client, reader client.Reader, recorder events.EventR
 			events: recorder, emitter: o.Emitter, sources: src, notify: o.Notify, cluster: o.Cluster, driver: o.Driver, wake: wake,
 			tasks: make(chan func(context.Context), maxTasks), said: map[types.NamespacedName]said{}, found: map[types.NamespacedName]*explained{},
 		},
-		now: time.Now, drain: o.Drain, since: map[types.NamespacedName]weightSince{},
+		now: time.Now, drain: o.Drain, since: map[types.NamespacedName]weightSince{}, ready: map[types.NamespacedName]readySince{},
 	}
 }
 

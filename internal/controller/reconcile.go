@@ -52,6 +52,13 @@ type Reconciler struct {
 
 	mu    sync.Mutex
 	since map[types.NamespacedName]weightSince
+	ready map[types.NamespacedName]readySince
+}
+
+// readySince is since when the canary has its ready pods.
+type readySince struct {
+	pods int32
+	at   time.Time
 }
 
 // weightSince is since when a route shows its weight.
@@ -91,6 +98,7 @@ func (r *Reconciler) forget(key types.NamespacedName) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.since, key)
+	delete(r.ready, key)
 }
 
 func (r *Reconciler) drive(ctx context.Context, cr *v1alpha1.CanaryRelease) (reconcile.Result, error) {
