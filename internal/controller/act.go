@@ -20,9 +20,10 @@ const (
 	// data plane hears of them a moment after the workload's status does, and
 	// answers 503 until then.
 	hearing = 3 * time.Second
-	// refusedAgain is when a CanaryRelease that cannot be rolled out is looked
-	// at again.
-	refusedAgain = 30 * time.Second
+	// refusedAgain and refusedAtMost bound when a CanaryRelease that cannot be
+	// rolled out is looked at again without an event.
+	refusedAgain  = 30 * time.Second
+	refusedAtMost = 10 * time.Minute
 	// defaultDrain is how long a track without traffic keeps its pods as they
 	// are: the data plane takes the weights a moment after the API has them
 	// (Traefik at most every two seconds), and requests that are under way end.

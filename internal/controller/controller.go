@@ -166,9 +166,10 @@ func setUp(mgr manager.Manager, o Options) error {
 		return []reconcile.Request{{NamespacedName: client.ObjectKeyFromObject(cr)}}
 	}
 	return errors.Join(
-		c.Watch(source.Kind(mgr.GetCache(), &v1alpha1.CanaryRelease{}, handler.TypedEnqueueRequestsFromMapFunc(same), written)),
-		c.Watch(source.Kind[client.Object](mgr.GetCache(), &appsv1.Deployment{}, handler.EnqueueRequestsFromMapFunc(r.enqueue("Deployment")))),
-		c.Watch(source.Kind[client.Object](mgr.GetCache(), &appsv1.StatefulSet{}, handler.EnqueueRequestsFromMapFunc(r.enqueue("StatefulSet")))),
+		c.Watch(source.Kind(mgr.GetCache(), &v1alpha1.CanaryRelease{}, handler.TypedEnqueueRequestsFromMapFunc(r.contenders), written)),
+		c.Watch(source.Kind[client.Object](mgr.GetCache(), &appsv1.Deployment{}, handler.EnqueueRequestsFromMapFunc(r.enqueue(indexClaims, "Deployment")))),
+		c.Watch(source.Kind[client.Object](mgr.GetCache(), &appsv1.StatefulSet{}, handler.EnqueueRequestsFromMapFunc(r.enqueue(indexClaims, "StatefulSet")))),
+		c.Watch(source.Kind[client.Object](mgr.GetCache(), &corev1.Service{}, handler.EnqueueRequestsFromMapFunc(r.enqueue(indexReads, "Service")))),
 		c.Watch(source.Channel(woken, handler.TypedEnqueueRequestsFromMapFunc(same))),
 		mgr.Add(r.looks), mgr.Add(r.tell),
 	)
@@ -202,7 +203,7 @@ func watcher(objects cache.Cache, c controller.Controller, r *Reconciler) func(t
 		}
 		route := &unstructured.Unstructured{}
 		route.SetGroupVersionKind(kind.GroupVersionKind())
-		if err := c.Watch(source.Kind[client.Object](objects, route, handler.EnqueueRequestsFromMapFunc(r.enqueue(string(kind))))); err != nil {
+		if err := c.Watch(source.Kind[client.Object](objects, route, handler.EnqueueRequestsFromMapFunc(r.enqueue(indexClaims, string(kind))))); err != nil {
 			return fmt.Errorf("watch %s: %w", kind, err)
 		}
 		watched[kind] = true

@@ -11,8 +11,12 @@ import (
 	"fairlead.dev/fairlead/internal/canary"
 )
 
-// indexClaims finds CanaryReleases by what they write, which only one may.
-const indexClaims = "claims"
+const (
+	// indexClaims finds CanaryReleases by what they write, which only one may.
+	indexClaims = "claims"
+	// indexReads finds them by the Services that they only read.
+	indexReads = "reads"
+)
 
 func objectKey(kind, name string) string { return kind + " " + name }
 
@@ -30,21 +34,44 @@ func claims(cr *v1alpha1.CanaryRelease) []string {
 }
 
 func indexes(ctx context.Context, c client.FieldIndexer) error {
-	by := func(o client.Object) []string { return claims(o.(*v1alpha1.CanaryRelease)) } //nolint:forcetypeassert // the index is of this type
-	return c.IndexField(ctx, &v1alpha1.CanaryRelease{}, indexClaims, by)
+	for name, of := range map[string]func(*v1alpha1.CanaryRelease) []string{indexClaims: claims, indexReads: reads} {
+		by := func(o client.Object) []string { return of(o.(*v1alpha1.CanaryRelease)) } //nolint:forcetypeassert // the index is of this type
+		if err := c.IndexField(ctx, &v1alpha1.CanaryRelease{}, name, by); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// enqueue maps an object to the CanaryReleases that refer to it.
-func (r *Reconciler) enqueue(kind string) handler.MapFunc {
+func reads(cr *v1alpha1.CanaryRelease) []string {
+	return []string{objectKey("Service", cr.Spec.Stable.Service), objectKey("Service", cr.Spec.Canary.Service)}
+}
+
+// enqueue maps an object to the CanaryReleases that an index has it for.
+func (r *Reconciler) enqueue(index, kind string) handler.MapFunc {
 	return func(ctx context.Context, o client.Object) []reconcile.Request {
-		var list v1alpha1.CanaryReleaseList
-		if err := r.client.List(ctx, &list, client.InNamespace(o.GetNamespace()), client.MatchingFields{indexClaims: objectKey(kind, o.GetName())}); err != nil {
-			return nil
-		}
-		requests := make([]reconcile.Request, 0, len(list.Items))
-		for i := range list.Items {
-			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
-		}
-		return requests
+		return r.indexed(ctx, index, o.GetNamespace(), objectKey(kind, o.GetName()))
 	}
+}
+
+// contenders maps a CanaryRelease to itself and to those that want to write the
+// same objects: they are refused while it is there.
+func (r *Reconciler) contenders(ctx context.Context, cr *v1alpha1.CanaryRelease) []reconcile.Request {
+	requests := []reconcile.Request{{NamespacedName: client.ObjectKeyFromObject(cr)}}
+	for _, claim := range claims(cr) {
+		requests = append(requests, r.indexed(ctx, indexClaims, cr.Namespace, claim)...)
+	}
+	return requests // the handler enqueues each once
+}
+
+func (r *Reconciler) indexed(ctx context.Context, index, namespace, key string) []reconcile.Request {
+	var list v1alpha1.CanaryReleaseList
+	if err := r.client.List(ctx, &list, client.InNamespace(namespace), client.MatchingFields{index: key}); err != nil {
+		return nil
+	}
+	requests := make([]reconcile.Request, 0, len(list.Items))
+	for i := range list.Items {
+		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
+	}
+	return requests
 }

@@ -63,13 +63,12 @@ func forgetMetrics(key types.NamespacedName) {
 // measure sets the gauges of a CanaryRelease.
 func measure(cr *v1alpha1.CanaryRelease, s *scene, a rollout.Action) {
 	ns, name := cr.Namespace, cr.Name
-	labels := prometheus.Labels{"namespace": ns, "name": name}
-	metricPhase.DeletePartialMatch(labels)
-	phase := string(a.State.Phase)
-	if phase == "" {
-		phase = "Idle"
+	for _, phase := range phases { // by name: DeletePartialMatch goes through those of all CanaryReleases
+		if phase != a.State.Phase {
+			metricPhase.DeleteLabelValues(ns, name, phaseText(phase))
+		}
 	}
-	metricPhase.WithLabelValues(ns, name, phase).Set(1)
+	metricPhase.WithLabelValues(ns, name, phaseText(a.State.Phase)).Set(1)
 	metricObserved.WithLabelValues(ns, name).Set(float64(s.route.Weight))
 	if cr.Status.DesiredWeight != nil {
 		metricDesired.WithLabelValues(ns, name).Set(float64(*cr.Status.DesiredWeight))
@@ -91,4 +90,16 @@ func measure(cr *v1alpha1.CanaryRelease, s *scene, a rollout.Action) {
 		metricCheck.WithLabelValues(ns, name, c.Metric, "stable").Set(c.Estimate.Stable)
 		metricThreshold.WithLabelValues(ns, name, c.Metric).Set(c.Margin.Relative*c.Estimate.Stable + c.Margin.Absolute)
 	}
+}
+
+var phases = []rollout.Phase{
+	rollout.PhaseIdle, rollout.PhaseProgressing, rollout.PhasePromoting, rollout.PhaseReturning, rollout.PhaseRollingBack,
+	rollout.PhaseSucceeded, rollout.PhaseRolledBack, rollout.PhasePromotionFailed,
+}
+
+func phaseText(p rollout.Phase) string {
+	if p == rollout.PhaseIdle {
+		return "Idle"
+	}
+	return string(p)
 }

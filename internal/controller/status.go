@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -162,8 +163,8 @@ func conditions(cr *v1alpha1.CanaryRelease, s *scene, a rollout.Action) {
 	}
 }
 
-// refuse says why a CanaryRelease is not rolled out. What it refers to may
-// change without an event here, so it is looked at again.
+// refuse says why a CanaryRelease is not rolled out. What it refers to is
+// watched; it is looked at again, ever more rarely, should an event be lost.
 func (r *Reconciler) refuse(ctx context.Context, cr *v1alpha1.CanaryRelease, s *scene) (reconcile.Result, error) {
 	before := cr.Status.DeepCopy()
 	cr.Status.ObservedGeneration = cr.Generation
@@ -178,7 +179,14 @@ func (r *Reconciler) refuse(ctx context.Context, cr *v1alpha1.CanaryRelease, s *
 	if changed {
 		r.events.Eventf(cr, nil, "Warning", s.refused.reason, "Preflight", "%s", s.refused.message)
 	}
-	return reconcile.Result{RequeueAfter: refusedAgain}, nil
+	since := meta.FindStatusCondition(cr.Status.Conditions, v1alpha1.ConditionAccepted).LastTransitionTime
+	return reconcile.Result{RequeueAfter: refusedFor(s.seen.Now.Sub(since.Time))}, nil
+}
+
+// refusedFor is when to look again at what has been refused for so long: after
+// as long again, within bounds. It doubles, and goes on so after a restart.
+func refusedFor(so time.Duration) time.Duration {
+	return min(max(so, refusedAgain), refusedAtMost)
 }
 
 // traceOf returns the trace that a rollout is recorded in: the one that the
