@@ -65,7 +65,7 @@ func install(ctx context.Context, fairlead, crds string) error {
 	kubectl := os.Getenv("FAIRLEAD_TEST_KUBECTL")
 	for _, name := range []string{"httproutes", "grpcroutes"} {
 		file := filepath.Join(crds, "gateway.networking.k8s.io_"+name+".yaml")
-		if out, err := exec.CommandContext(ctx, kubectl, "apply", "--server-side", "-f", file).CombinedOutput(); err != nil {
+		if out, err := exec.CommandContext(ctx, kubectl, "apply", "--server-side", "--force-conflicts", "-f", file).CombinedOutput(); err != nil {
 			return fmt.Errorf("apply %s: %w: %s", file, err, out)
 		}
 	}
