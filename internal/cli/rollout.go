@@ -18,6 +18,7 @@ import (
 	"fairlead.dev/fairlead/internal/helmrollout"
 	"fairlead.dev/fairlead/internal/kube"
 	"fairlead.dev/fairlead/internal/rollout"
+	"fairlead.dev/fairlead/internal/steer"
 )
 
 func newRolloutCommand(s Streams) *cobra.Command {
@@ -42,7 +43,7 @@ person acts, 4 --timeout ran out, 1 could not, 130 interrupted.`,
 		newRolloutWatchCommand(s),
 		newRolloutWaitCommand(s),
 	)
-	for verb := range rolloutWishes {
+	for verb := range steer.Wishes {
 		cmd.AddCommand(newRolloutAskCommand(s, verb))
 	}
 	return cmd
@@ -95,10 +96,15 @@ func (f *rolloutFlags) open() (*rolloutCluster, error) {
 func (c *rolloutCluster) get(ctx context.Context, name string) (*v1alpha1.CanaryRelease, error) {
 	var cr v1alpha1.CanaryRelease
 	err := c.store.Get(ctx, client.ObjectKey{Namespace: c.namespace, Name: name}, &cr)
+	return &cr, c.explain(name, err)
+}
+
+// explain says where to look when there is no rollout of that name.
+func (c *rolloutCluster) explain(name string, err error) error {
 	if apierrors.IsNotFound(err) {
-		return nil, fmt.Errorf("there is no rollout %q in namespace %s\nhint: fairlead rollout get -A lists all", name, c.namespace)
+		return fmt.Errorf("there is no rollout %q in namespace %s\nhint: fairlead rollout get -A lists all", name, c.namespace)
 	}
-	return &cr, err
+	return err
 }
 
 // held reports whether the rollout goes no further until a person acts, though

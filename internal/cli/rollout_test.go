@@ -15,6 +15,7 @@ import (
 	"fairlead.dev/fairlead/api/v1alpha1"
 	"fairlead.dev/fairlead/internal/helmrollout"
 	"fairlead.dev/fairlead/internal/rollout"
+	"fairlead.dev/fairlead/internal/steer"
 	"fairlead.dev/fairlead/internal/wrapper"
 )
 
@@ -66,7 +67,7 @@ func TestWhatPeopleAskOfARollout(t *testing.T) {
 				t.Fatal(err)
 			}
 			c := &rolloutCluster{store: helmrollout.Store{Client: fake.NewClientBuilder().WithScheme(scheme).WithObjects(tc.cr).Build()}, namespace: "shop"}
-			told, err := c.ask(t.Context(), "checkout", rolloutWishes[tc.verb])
+			told, err := c.ask(t.Context(), "checkout", steer.Wishes[tc.verb])
 			if err != nil {
 				told = err.Error()
 			}

@@ -37,6 +37,8 @@ type serverOptions struct {
 	insecure                       bool
 	logLevel                       string
 
+	kubeconfig, context string // of the cluster that the pages act in
+
 	changed func(flag string) bool
 }
 
@@ -50,11 +52,16 @@ directory, and answers PromQL, trace search and log queries on one port.
 
 Everything listens on this machine only, unless an address says otherwise; an
 address that other machines reach needs auth.tokens in the configuration file,
-a client CA, or --insecure.`,
+a client CA, or --insecure.
+
+With --kubeconfig or --kube-context the canary's page approves, pauses, resumes
+and aborts rollouts of that cluster, for those whose token (or proxy's group) may
+write. Without them it shows the command.`,
 		Example: `  fairlead server
   fairlead server --data /var/lib/fairlead
   fairlead server --config fairlead.yaml --check
-  fairlead server --config fairlead.yaml`,
+  fairlead server --config fairlead.yaml
+  fairlead server --config fairlead.yaml --kube-context prod`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.changed = cmd.Flags().Changed
@@ -70,6 +77,8 @@ a client CA, or --insecure.`,
 	f.StringVar(&o.otlpHTTP, "otlp-http", "", "address of OTLP over HTTP, or off (listen.otlpHttp) (default \"127.0.0.1:4318\")")
 	f.StringVar(&o.basePath, "base-path", "", "path below which a proxy serves the pages and APIs (listen.basePath)")
 	f.BoolVar(&o.insecure, "insecure", false, "serve other machines without authentication (listen.insecure)")
+	f.StringVar(&o.kubeconfig, "kubeconfig", "", "path of the kubeconfig of the cluster that the pages act in (default: none)")
+	f.StringVar(&o.context, "kube-context", "", "context of the kubeconfig that the pages act in (default: none)")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 	return cmd
 }
@@ -129,7 +138,14 @@ func runServer(ctx context.Context, o *serverOptions) error {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 
-	srv, err := server.Open(ctx, cfg, server.Options{Logger: logger, Version: version})
+	cluster, err := o.cluster()
+	if err != nil {
+		return err
+	}
+	if cluster != nil && len(cfg.Auth.Tokens) == 0 && cfg.Auth.Proxy == nil {
+		logger.Warn("nobody can act on rollouts: the pages act for a token with the access write (auth.tokens) or an authenticating proxy (auth.proxy)")
+	}
+	srv, err := server.Open(ctx, cfg, server.Options{Logger: logger, Version: version, Cluster: cluster})
 	if err != nil {
 		return err
 	}

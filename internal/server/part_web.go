@@ -27,6 +27,9 @@ func (s *Server) openWeb(ctx context.Context) error {
 	if s.alerting != nil {
 		o.Alerts = s.alerting
 	}
+	if s.opts.Cluster != nil {
+		o.Control = control{s.opts.Cluster}
+	}
 	pages, err := web.New(o)
 	if err != nil {
 		return err

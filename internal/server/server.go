@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"fairlead.dev/fairlead/internal/alerting"
 	"fairlead.dev/fairlead/internal/config"
@@ -32,6 +33,8 @@ import (
 type Options struct {
 	Logger  *slog.Logger // default: discard
 	Version string       // of the program, for its own telemetry
+	// Cluster is where the pages act on rollouts; nil: they show the commands.
+	Cluster client.Client
 }
 
 // Server is an assembled server.

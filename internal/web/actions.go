@@ -10,11 +10,13 @@ import (
 	"fairlead.dev/fairlead/internal/rollout"
 )
 
-// Control acts on rollouts, in the cluster that the server was given.
+// Control acts on rollouts, in the cluster that the server was given. Each call
+// is for one rollout, and is refused when another one runs there by now, or the
+// cluster is another's. Errors made by [WithStatus] are shown with that status.
 type Control interface {
 	// Approve lets the rollout go past a step, counted from 1.
 	Approve(ctx context.Context, namespace, name, rolloutID string, step int) error
-	Pause(ctx context.Context, namespace, name string, paused bool) error
+	Pause(ctx context.Context, namespace, name, rolloutID string, paused bool) error
 	Abort(ctx context.Context, namespace, name, rolloutID string) error
 }
 
@@ -113,7 +115,7 @@ func (s *site) do(r *http.Request, what, who string) error {
 		}
 		return s.o.Control.Approve(r.Context(), record.Namespace, record.Name, record.ID, step)
 	case "pause", "resume":
-		return s.o.Control.Pause(r.Context(), record.Namespace, record.Name, what == "pause")
+		return s.o.Control.Pause(r.Context(), record.Namespace, record.Name, record.ID, what == "pause")
 	case "abort":
 		return s.o.Control.Abort(r.Context(), record.Namespace, record.Name, record.ID)
 	default:

@@ -58,6 +58,9 @@ type statusError struct {
 
 func (e statusError) Error() string { return e.text }
 
+// WithStatus gives an error the HTTP status under which its text is shown.
+func WithStatus(status int, err error) error { return statusError{status, err.Error()} }
+
 func notFound(format string, args ...any) error {
 	return statusError{http.StatusNotFound, fmt.Sprintf(format, args...)}
 }

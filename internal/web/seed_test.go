@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	"fairlead.dev/fairlead/internal/config"
 	"fairlead.dev/fairlead/internal/release"
 	"fairlead.dev/fairlead/internal/rollout"
@@ -19,6 +21,12 @@ import (
 // start starts a server of its own.
 func start(t testing.TB, change func(*config.Server)) (base string, sender webtest.Sender) {
 	t.Helper()
+	return startIn(t, nil, change)
+}
+
+// startIn starts a server that may act in a cluster.
+func startIn(t testing.TB, cluster client.Client, change func(*config.Server)) (base string, sender webtest.Sender) {
+	t.Helper()
 	cfg := config.Default()
 	cfg.Store.Dir = t.TempDir()
 	cfg.Store.MinFree = 1 << 20
@@ -26,7 +34,7 @@ func start(t testing.TB, change func(*config.Server)) (base string, sender webte
 	if change != nil {
 		change(cfg)
 	}
-	s, err := server.Open(t.Context(), cfg, server.Options{Logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError})), Version: "test"})
+	s, err := server.Open(t.Context(), cfg, server.Options{Logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError})), Version: "test", Cluster: cluster})
 	if err != nil {
 		t.Fatal(err)
 	}
