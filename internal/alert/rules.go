@@ -236,7 +236,7 @@ func noData(t Thresholds, r rollout.Record, now time.Time) (Alert, bool) {
 	case rollout.ReasonApproval, rollout.ReasonWindow, rollout.ReasonPaused, rollout.ReasonSizing, rollout.ReasonShifting:
 		return Alert{}, false
 	}
-	why := ""
+	var why string
 	switch {
 	case r.AnalysisError != "":
 		why = "The analysis could not be made: " + strings.TrimRight(r.AnalysisError, ".") + "."

@@ -94,7 +94,7 @@ func openTraceOut(path string, stderr io.Writer) (*traceOut, error) {
 	case "-":
 		return &traceOut{lines: emit.NewJSONLines(stderr)}, nil
 	}
-	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("--trace-out: %w", err)
 	}

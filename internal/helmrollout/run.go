@@ -304,7 +304,7 @@ func (r *run) drive(ctx context.Context) (*v1alpha1.CanaryRelease, error) {
 	end, err := r.follow(ctx, driven)
 	cancel()
 	if r.kept && !errors.Is(err, errDriver) {
-		_ = <-driven // it ended because we did
+		<-driven // it ended because we did
 	}
 	return end, err
 }

@@ -27,7 +27,7 @@ func (s *site) denied(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "sign in first", http.StatusUnauthorized)
 		return
 	}
-	http.Redirect(w, r, base(r)+"/login?next="+url.QueryEscape(r.URL.RequestURI()), http.StatusSeeOther)
+	http.Redirect(w, r, base(r)+"/login?next="+url.QueryEscape(r.URL.RequestURI()), http.StatusSeeOther) //nolint:gosec // base is a checked prefix
 }
 
 // login makes a session of a token. A wrong one costs a moment, which a person
@@ -38,7 +38,7 @@ func (s *site) login(w http.ResponseWriter, r *http.Request) {
 	if s.o.Access != nil {
 		if value, ok := s.o.Access.Session(token, s.o.Now()); ok {
 			http.SetCookie(w, s.cookie(r, SessionCookie, value, SessionAge, http.SameSiteStrictMode))
-			http.Redirect(w, r, base(r)+next, http.StatusSeeOther)
+			http.Redirect(w, r, base(r)+next, http.StatusSeeOther) //nolint:gosec // next is a path of this server
 			return
 		}
 	}
@@ -58,7 +58,7 @@ func (s *site) login(w http.ResponseWriter, r *http.Request) {
 
 func (s *site) logout(w http.ResponseWriter, r *http.Request) {
 	http.SetCookie(w, s.cookie(r, SessionCookie, "", -time.Second, http.SameSiteStrictMode))
-	http.Redirect(w, r, base(r)+"/login", http.StatusSeeOther)
+	http.Redirect(w, r, base(r)+"/login", http.StatusSeeOther) //nolint:gosec // base is a checked prefix
 }
 
 // theme keeps which colours a browser wants: the next of system, light, dark.
@@ -77,7 +77,7 @@ func (s *site) cookie(r *http.Request, name, value string, age time.Duration, sa
 	if path == "" {
 		path = "/"
 	}
-	return &http.Cookie{
+	return &http.Cookie{ //nolint:gosec // Secure where the page came over TLS; loopback has none
 		Name: name, Value: value, Path: path, MaxAge: int(age.Seconds()), HttpOnly: true, SameSite: same,
 		Secure: r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https"),
 	}

@@ -206,7 +206,7 @@ func TestSessions(t *testing.T) {
 		t.Errorf("a form of another site: %d, want 403", code)
 	}
 	_, _, resp := visit("POST", "/theme", url.Values{"theme": {"dark"}, "next": {"/"}})
-	if _, body, _ := visit("GET", "/", nil); !strings.Contains(body, `data-theme="dark"`) || resp.StatusCode != 200 {
+	if _, body, _ := visit("GET", "/", nil); !strings.Contains(body, `data-theme="dark"`) || resp.StatusCode != http.StatusOK {
 		t.Error("the theme is not kept")
 	}
 	if _, _, resp := visit("POST", "/logout", nil); resp.Request.URL.Path != "/login" {

@@ -33,7 +33,7 @@ var shopPaths = []string{"/", "/search", "/products", "/cart", "/checkout/sessio
 
 var (
 	shopOnce sync.Once
-	shopErr  error
+	errShop  error
 	crdOnce  sync.Once
 )
 
@@ -149,10 +149,10 @@ func newShop(t *testing.T) *canaryScene {
 				err = fmt.Errorf("%w: %s", err, out)
 			}
 		}
-		shopErr = err
+		errShop = err
 	})
-	if shopErr != nil {
-		t.Fatalf("image of the shop (make build): %v", shopErr)
+	if errShop != nil {
+		t.Fatalf("image of the shop (make build): %v", errShop)
 	}
 	s := &canaryScene{scene: newScene(t, 4), log: &safeBuffer{}}
 	s.startServer(node)

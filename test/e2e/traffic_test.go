@@ -106,8 +106,11 @@ func (s *trafficScene) request(headers ...string) (string, error) {
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("%s: %s %v", resp.Status, body, err)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", resp.Status, err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return "", fmt.Errorf("%s: %s", resp.Status, body)
 	}
 	version, _, _ := strings.Cut(strings.TrimPrefix(string(body), "version="), " ")
 	return version, nil

@@ -175,8 +175,11 @@ func (s *Store) Forget(ctx context.Context, known []string) error {
 		return err
 	}
 	return s.db.InTx(ctx, func(tx *sql.Tx) error {
-		for _, table := range []string{"queue", "told"} {
-			if _, err := tx.ExecContext(ctx, "DELETE FROM "+table+" WHERE receiver NOT IN (SELECT value FROM json_each(?))", string(text)); err != nil {
+		for _, statement := range []string{
+			"DELETE FROM queue WHERE receiver NOT IN (SELECT value FROM json_each(?))",
+			"DELETE FROM told WHERE receiver NOT IN (SELECT value FROM json_each(?))",
+		} {
+			if _, err := tx.ExecContext(ctx, statement, string(text)); err != nil {
 				return err
 			}
 		}

@@ -300,7 +300,7 @@ func (s *Store) exists(ctx context.Context, query string, args ...any) (bool, er
 // query returns the operations that the clause selects. The clause is a
 // constant of this package; values come as args.
 func (s *Store) query(ctx context.Context, clause string, args ...any) ([]release.Operation, error) {
-	rows, err := s.db.QueryContext(ctx, "SELECT op, namespace FROM operations "+clause, args...) //nolint:gosec // constant clauses
+	rows, err := s.db.QueryContext(ctx, "SELECT op, namespace FROM operations "+clause, args...)
 	if err != nil {
 		return nil, err
 	}

@@ -45,7 +45,7 @@ func (s *Store) List(ctx context.Context, f Filter) ([]rollout.Record, error) {
 	if f.Limit > 0 {
 		limit = min(f.Limit, MaxPage)
 	}
-	rows, err := s.db.QueryContext(ctx, "SELECT json_remove(record, '$.verdict', '$.explanation') FROM rollouts WHERE "+ //nolint:gosec // constant conditions
+	rows, err := s.db.QueryContext(ctx, "SELECT json_remove(record, '$.verdict', '$.explanation') FROM rollouts WHERE "+
 		strings.Join(conditions, " AND ")+" ORDER BY at_ns DESC, id LIMIT ?", append(args, limit)...)
 	if err != nil {
 		return nil, err

@@ -48,7 +48,7 @@ exporters:
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(binary, "--config", config)
+	cmd := exec.CommandContext(context.Background(), binary, "--config", config) // ended by the cleanup
 	var log strings.Builder
 	cmd.Stdout, cmd.Stderr = &log, &log
 	if err := cmd.Start(); err != nil {
@@ -76,7 +76,7 @@ func build(t testing.TB) string {
 		return binary
 	}
 	_, here, _, _ := runtime.Caller(0)
-	cmd := exec.Command("go", "build", "-o", binary, "github.com/jaegertracing/jaeger/cmd/jaeger")
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "github.com/jaegertracing/jaeger/cmd/jaeger")
 	cmd.Dir = filepath.Join(filepath.Dir(here), "..", "..", "..", "test", "jaeger")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -87,7 +87,7 @@ func build(t testing.TB) string {
 
 func free(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +100,11 @@ func answers(t testing.TB, url string) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	for ctx.Err() == nil {
-		if resp, err := http.Get(url); err == nil {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp, err := http.DefaultClient.Do(req); err == nil {
 			_, _ = io.Copy(io.Discard, resp.Body)
 			resp.Body.Close()
 			return
