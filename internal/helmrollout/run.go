@@ -304,7 +304,9 @@ func (r *run) drive(ctx context.Context) (*v1alpha1.CanaryRelease, error) {
 	end, err := r.follow(ctx, driven)
 	cancel()
 	if r.kept && !errors.Is(err, errDriver) {
-		<-driven // it ended because we did
+		if err := <-driven; err != nil && !errors.Is(err, context.Canceled) {
+			r.Say("%v", err) // it ended because we did, and has more to say
+		}
 	}
 	return end, err
 }
