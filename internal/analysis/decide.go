@@ -277,7 +277,7 @@ func (j *Judge) maybePromote(e float64, looked bool) outcome {
 	switch {
 	case e < suspicion && upper <= limit:
 		o.Decision = Promote
-		return say(ReasonPassed, "No harm found; an excess of errors is at most %s (%s allowed).", percent(upper), percent(limit))
+		return say(ReasonPassed, "%s", noHarm(upper, limit))
 	case e < innocence && age >= j.extended():
 		o.Decision = Promote
 		return say(ReasonPassed, "No harm found after the extension; the excess of errors cannot be bounded better than %s.", percent(upper))
@@ -299,6 +299,16 @@ func (j *Judge) exhausted() bool {
 	g := j.guard(MetricErrorRate)
 	events := j.aggregate(MetricErrorRate).Step.KC / g.Gate
 	return g.Spread > 0 && events*g.Spread*g.Spread >= 1 && j.st.Step.NextWeight > j.st.Step.Weight
+}
+
+// noHarm names the bound on the excess where there is one: before a step without
+// a gate nothing is known to be at stake.
+func noHarm(upper, limit float64) string {
+	text := "No harm found; an excess of errors is at most " + percent(upper)
+	if limit < 1 {
+		text += fmt.Sprintf(" (%s allowed)", percent(limit))
+	}
+	return text + "."
 }
 
 func percent(x float64) string { return fmt.Sprintf("%.3g %%", 100*x) }

@@ -259,3 +259,14 @@ func BenchmarkLook(b *testing.B) {
 		iv.Start, iv.End = iv.End, iv.End.Add(15*time.Second)
 	}
 }
+
+func TestNoHarmNamesABoundThatBinds(t *testing.T) {
+	for limit, want := range map[float64]string{
+		0.005: "No harm found; an excess of errors is at most 0.3 % (0.5 % allowed).",
+		200:   "No harm found; an excess of errors is at most 0.3 %.",
+	} {
+		if got := noHarm(0.003, limit); got != want {
+			t.Errorf("limit %g: %q, want %q", limit, got, want)
+		}
+	}
+}
