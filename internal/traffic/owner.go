@@ -20,7 +20,7 @@ func owned(object string, obj *unstructured.Unstructured) []Problem {
 		return problem("Flux keeps it as it is in Git (Kustomization %s) and would reset the weights: take the weights out of what it applies, or set kustomize.toolkit.fluxcd.io/ssa: IfNotPresent on it",
 			labels["kustomize.toolkit.fluxcd.io/name"])
 	case notes["meta.helm.sh/release-name"] != "":
-		return problem("Helm release %s renders it and would reset the weights at the next upgrade: move it out of the chart, or let the promotion set its weights (helm.weights)",
+		return problem("Helm release %s renders it and would reset the weights at the next upgrade: move it out of the chart",
 			notes["meta.helm.sh/release-name"])
 	}
 	return nil
