@@ -68,8 +68,9 @@ func (r *Reconciler) act(ctx context.Context, cr *v1alpha1.CanaryRelease, s *sce
 	case rollout.ActWebhook:
 		return r.hooks.call(ctx, cr, a)
 	case rollout.ActRelease:
+		before := cr.DeepCopy()
 		if controllerutil.RemoveFinalizer(cr, v1alpha1.Finalizer) {
-			return 0, r.client.Update(ctx, cr, client.FieldOwner(fieldOwner))
+			return 0, r.patchMeta(ctx, cr, before)
 		}
 		return 0, nil
 	}

@@ -72,6 +72,7 @@ type setting struct {
 	*Reconciler
 	objects client.Client
 	writes  int
+	patches []string
 }
 
 func newSetting(t *testing.T, objects ...client.Object) *setting {
@@ -91,6 +92,11 @@ func newSetting(t *testing.T, objects ...client.Object) *setting {
 			},
 			Patch: func(ctx context.Context, c client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
 				s.writes++
+				data, err := p.Data(o)
+				if err != nil {
+					return err
+				}
+				s.patches = append(s.patches, string(data))
 				return c.Patch(ctx, o, p, opts...)
 			},
 			SubResourceUpdate: func(ctx context.Context, c client.Client, sub string, o client.Object, opts ...client.SubResourceUpdateOption) error {
@@ -131,6 +137,35 @@ func TestNothingHappensWhereNothingChanges(t *testing.T) {
 	before := s.writes
 	if again, _ := s.look(t, shop); again != 0 || s.writes != before {
 		t.Errorf("looked at twice: comes back in %s after %d writes, want neither", again, s.writes-before)
+	}
+}
+
+func TestTheSpecStaysAsItWasWritten(t *testing.T) {
+	s := newSetting(t, pair()...)
+	s.look(t, shop)
+	if len(s.patches) != 1 || !strings.Contains(s.patches[0], v1alpha1.Finalizer) || !strings.Contains(s.patches[0], "resourceVersion") || strings.Contains(s.patches[0], "spec") {
+		t.Errorf("patches %q, want one with the finalizer and the version that was read", s.patches)
+	}
+	if s.writes != 2 {
+		t.Errorf("%d writes, want that and the status", s.writes)
+	}
+}
+
+func TestADeletedOneIsLetGo(t *testing.T) {
+	s := newSetting(t, pair()...)
+	s.look(t, shop)
+	if err := s.objects.Delete(t.Context(), release("shop", time.Unix(1000, 0))); err != nil {
+		t.Fatal(err)
+	}
+	var cr v1alpha1.CanaryRelease
+	if err := s.objects.Get(t.Context(), shop, &cr); err != nil {
+		t.Fatalf("it must wait for the controller: %v", err)
+	}
+	if _, err := s.Reconcile(t.Context(), reconcile.Request{NamespacedName: shop}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.objects.Get(t.Context(), shop, &cr); !apierrors.IsNotFound(err) {
+		t.Errorf("it is still there: %v", err)
 	}
 }
 
@@ -184,7 +219,7 @@ func TestTheSecondOfARouteBeginsWhenTheFirstGoes(t *testing.T) {
 		t.Fatalf("Accepted is %+v", c)
 	}
 	first := release("shop", time.Unix(1000, 0))
-	if err := s.objects.Delete(t.Context(), first); err != nil && !apierrors.IsNotFound(err) {
+	if err := s.objects.Delete(t.Context(), first); err != nil {
 		t.Fatal(err)
 	}
 	found := false

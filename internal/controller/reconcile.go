@@ -102,13 +102,15 @@ func (r *Reconciler) forget(key types.NamespacedName) {
 }
 
 func (r *Reconciler) drive(ctx context.Context, cr *v1alpha1.CanaryRelease) (reconcile.Result, error) {
-	if cr.DeletionTimestamp.IsZero() && controllerutil.AddFinalizer(cr, v1alpha1.Finalizer) {
-		if err := r.client.Update(ctx, cr, client.FieldOwner(fieldOwner)); err != nil {
+	switch deleting, held := !cr.DeletionTimestamp.IsZero(), controllerutil.ContainsFinalizer(cr, v1alpha1.Finalizer); {
+	case deleting && !held:
+		return reconcile.Result{}, nil
+	case !deleting && !held:
+		before := cr.DeepCopy()
+		controllerutil.AddFinalizer(cr, v1alpha1.Finalizer)
+		if err := r.patchMeta(ctx, cr, before); err != nil {
 			return reconcile.Result{}, err
 		}
-	}
-	if !cr.DeletionTimestamp.IsZero() && !controllerutil.ContainsFinalizer(cr, v1alpha1.Finalizer) {
-		return reconcile.Result{}, nil
 	}
 	for range maxActions {
 		s, err := r.observe(ctx, cr)
@@ -131,6 +133,13 @@ func (r *Reconciler) drive(ctx context.Context, cr *v1alpha1.CanaryRelease) (rec
 		}
 	}
 	return reconcile.Result{RequeueAfter: settle}, nil
+}
+
+// patchMeta writes what changed in the metadata. An update would write the spec
+// as we understand it, 10m0s for 10m, and so make a new generation of it.
+func (r *Reconciler) patchMeta(ctx context.Context, cr, before *v1alpha1.CanaryRelease) error {
+	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
+	return r.client.Patch(ctx, cr, patch, client.FieldOwner(fieldOwner))
 }
 
 // scene is all that one decision is made from.

@@ -83,7 +83,7 @@ var Uses = []Use{
 	{Part: PartAgent, Where: InOwn, Group: "coordination.k8s.io", Resource: "leases", Verbs: []string{"create"}, Why: "leader election"},
 	{Part: PartAgent, Where: InOwn, Group: "coordination.k8s.io", Resource: "leases", Verbs: []string{"get", "update"}, Names: []string{LeaderName}, Why: "leader election"},
 
-	{Part: PartController, Where: InReleases, Group: "fairlead.dev", Resource: "canaryreleases", Verbs: []string{"get", "list", "watch", "update"}, Why: "every rollout; the finalizer"},
+	{Part: PartController, Where: InReleases, Group: "fairlead.dev", Resource: "canaryreleases", Verbs: []string{"get", "list", "watch", "patch"}, Why: "every rollout; the finalizer"},
 	{Part: PartController, Where: InReleases, Group: "fairlead.dev", Resource: "canaryreleases/status", Verbs: []string{"update"}, Why: "every rollout's state"},
 	{Part: PartController, Where: InReleases, Group: "fairlead.dev", Resource: "canaryreleases/finalizers", Verbs: []string{"update"}, Why: "owning the ConfigMap of frozen parameters"},
 	{Part: PartController, Where: InReleases, Group: "apps", Resource: "deployments", Verbs: []string{"get", "list", "watch", "patch", "update"}, Why: "sizing the canary, promoting stable"},
