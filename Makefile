@@ -51,6 +51,11 @@ release: ## build dist/: binaries for all platforms (PLATFORMS), SBOMs, SHA256SU
 	go run ./release/sbom dist/*
 	cd dist && sha256sum * > SHA256SUMS
 
+.PHONY: man
+man: ## man pages of all commands, into dist/man
+	rm -rf dist/man
+	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} go run ./docs/generate -man dist/man
+
 IMAGE     ?= fairlead:$(VERSION)
 CONTAINER ?= docker
 .PHONY: image

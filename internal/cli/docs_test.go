@@ -212,6 +212,9 @@ func parses(args []string) error {
 func flagsExist(cmd *cobra.Command, args []string) error {
 	cmd.InitDefaultHelpFlag()
 	for i, a := range args {
+		if a == "--" { // what follows is another program's
+			break
+		}
 		if name, ok := strings.CutPrefix(a, "--"); ok && name != "" {
 			name, _, _ = strings.Cut(name, "=")
 			if cmd.Flag(name) == nil {

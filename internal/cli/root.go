@@ -27,6 +27,15 @@ func Main(ctx context.Context, args []string, s Streams) int {
 	return exitCode(err)
 }
 
+// Commands returns the command line for those who describe it, with the
+// commands for help and completion that cobra adds.
+func Commands() *cobra.Command {
+	root := newRootCommand(Streams{})
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	return root
+}
+
 func newRootCommand(s Streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:           "fairlead",
