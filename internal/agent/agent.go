@@ -82,10 +82,14 @@ func Run(ctx context.Context, o Options) error {
 	if !o.LeaderElect {
 		return lead(ctx, o, &ready)
 	}
-	ready.Store(true) // waiting for one's turn is being ready
 	return kube.Lead(ctx, o.Client, kube.LeaderOptions{
 		Namespace: o.OwnNamespace, Name: rbac.LeaderName, Identity: o.Identity,
-		Changed: func(who string) { o.Logger.Info("leader elected", "leader", who, "me", who == o.Identity) },
+		Changed: func(who string) {
+			if who != o.Identity {
+				ready.Store(true) // waiting for one's turn is being ready
+			}
+			o.Logger.Info("leader elected", "leader", who, "me", who == o.Identity)
+		},
 	}, func(ctx context.Context) error { return lead(ctx, o, &ready) })
 }
 
@@ -196,9 +200,11 @@ func (a *agent) step(ctx context.Context, began time.Time, watch *kube.ClaimWatc
 	a.recallLost()
 	a.tellDue(ctx, now)
 	a.tellSilent(ctx, now)
+	if isClosed(a.watch.Listed()) {
+		a.ready.Store(true)
+	}
 	if !a.caughtUp {
 		a.caughtUp = true
-		a.ready.Store(true)
 		a.opts.Logger.Info("caught up", "releases", len(a.releases), "after", now.Sub(began).Round(time.Millisecond).String())
 	}
 	if !a.trimmed && len(a.touched) == 0 {

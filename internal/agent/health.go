@@ -10,7 +10,8 @@ import (
 )
 
 // serveHealth answers /healthz while the process runs and /readyz once the
-// state of the cluster is known (or another process leads).
+// state of the cluster is known (or another process leads): not before the API has
+// answered a first list.
 func serveHealth(ctx context.Context, o Options, ready *atomic.Bool) (stop func(), err error) {
 	if o.Health == "" {
 		return func() {}, nil
@@ -23,7 +24,7 @@ func serveHealth(ctx context.Context, o Options, ready *atomic.Bool) (stop func(
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if !ready.Load() {
-			http.Error(w, "not caught up yet", http.StatusServiceUnavailable)
+			http.Error(w, "not caught up yet: the Kubernetes API has not answered, or its answers are still read", http.StatusServiceUnavailable)
 			return
 		}
 		fmt.Fprintln(w, "ok")

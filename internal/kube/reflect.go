@@ -34,6 +34,8 @@ type reflection struct {
 	emit      func(release.Observation)
 	// report tells why the source is missing; "" that it is there.
 	report func(source, why string)
+	// listed, when set, is called after each first whole state that came.
+	listed func()
 	// synced is called once: the initial state is known, or will not be soon.
 	synced func()
 	now    func() time.Time
@@ -49,6 +51,9 @@ func (r *reflection) run(ctx context.Context) {
 	defer synced()
 	first := func() {
 		r.report(r.source.name, "")
+		if r.listed != nil {
+			r.listed()
+		}
 		synced()
 	}
 	var store cache.ReflectorStore

@@ -78,6 +78,7 @@ type Watch struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 	synced chan struct{}
+	listed chan struct{}
 
 	mu       sync.Mutex
 	owners   *release.Owners
@@ -101,7 +102,7 @@ func StartWatch(ctx context.Context, c *Client, opts WatchOptions) *Watch {
 	}
 	w := &Watch{
 		client: c, opts: opts, conv: converter{redact: opts.Redact}, storage: storageResource(opts.Driver),
-		synced: make(chan struct{}), owners: release.NewOwners(opts.Release),
+		synced: make(chan struct{}), listed: make(chan struct{}), owners: release.NewOwners(opts.Release),
 		tracks: make(map[release.Ref]*track), missing: make(map[string]string),
 	}
 	w.ctx, w.cancel = context.WithCancel(ctx)
@@ -116,9 +117,10 @@ func StartWatch(ctx context.Context, c *Client, opts WatchOptions) *Watch {
 		namespaces = []string{metav1.NamespaceAll}
 	}
 	w.unsynced = len(sources) * len(namespaces)
+	listed := sync.OnceFunc(func() { close(w.listed) })
 	for _, ns := range namespaces {
 		for _, s := range sources {
-			r := &reflection{source: s, namespace: ns, emit: w.ingest, report: w.report, synced: w.sourceSynced, now: opts.Now}
+			r := &reflection{source: s, namespace: ns, emit: w.ingest, report: w.report, listed: listed, synced: w.sourceSynced, now: opts.Now}
 			w.wg.Go(func() { r.run(w.ctx) })
 		}
 	}
@@ -137,6 +139,11 @@ func StartWatch(ctx context.Context, c *Client, opts WatchOptions) *Watch {
 // Synced is closed when the state before the operation is known, or will not
 // be: what is changed after that is seen as a change.
 func (w *Watch) Synced() <-chan struct{} { return w.synced }
+
+// Listed is closed when the API has answered a first list, of whatever it was:
+// until then nothing is known of the cluster, even when [Watch.Synced] no longer
+// waits for it.
+func (w *Watch) Listed() <-chan struct{} { return w.listed }
 
 // Stop ends the watch, and a snapshot that is under way, and waits until its
 // goroutines are gone. What was seen stays readable.
