@@ -11,10 +11,11 @@ import (
 func newExportRBACCommand(s Streams) *cobra.Command {
 	var o rbac.Options
 	cmd := &cobra.Command{
-		Use:   "rbac agent|controller|wrapper",
-		Short: "Print the Kubernetes permissions of agent, controller or fairlead helm",
+		Use:   "rbac agent|controller|wrapper|rollout",
+		Short: "Print the Kubernetes permissions of agent, controller, fairlead helm or fairlead rollout run",
 		Long: `Print a ServiceAccount with the roles and bindings of one part: agent is
-fairlead agent; controller is fairlead controller; wrapper is fairlead helm, beside what Helm itself needs.
+fairlead agent; controller is fairlead controller; wrapper is fairlead helm, beside what Helm itself needs;
+rollout is fairlead rollout run, beside what Helm and wrapper need.
 
 Without --namespace they hold for the whole cluster, otherwise for the chosen
 namespaces only. What is not granted is missed where it would have shown, is
@@ -22,7 +23,8 @@ named once, and stops nothing else.`,
 		Example: `  fairlead export rbac agent | kubectl apply -f -
   fairlead export rbac controller | kubectl apply -f -
   fairlead export rbac agent --namespace shop --namespace payments
-  fairlead export rbac wrapper --namespace shop --own-namespace ci --service-account deployer`,
+  fairlead export rbac wrapper --namespace shop --own-namespace ci --service-account deployer
+  fairlead export rbac rollout --namespace shop --own-namespace ci --service-account deployer`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			o.Part = rbac.Part(args[0])

@@ -22,10 +22,11 @@ const (
 	PartAgent      Part = "agent"      // fairlead agent
 	PartController Part = "controller" // fairlead controller
 	PartWrapper    Part = "wrapper"    // fairlead helm, beside what Helm itself needs
+	PartRollout    Part = "rollout"    // fairlead rollout run, beside what Helm and the wrapper need
 )
 
 // Parts are all parts, for messages and completion.
-var Parts = []Part{PartAgent, PartController, PartWrapper}
+var Parts = []Part{PartAgent, PartController, PartWrapper, PartRollout}
 
 // Where says in which role a use belongs.
 type Where string
@@ -55,8 +56,9 @@ type Use struct {
 }
 
 var (
-	watch  = []string{"get", "list", "watch"}
-	routes = []string{"get", "list", "watch", "patch"}
+	watch   = []string{"get", "list", "watch"}
+	routes  = []string{"get", "list", "watch", "patch"}
+	shifted = []string{"get", "list", "patch"} // routes, by who does not watch them
 )
 
 // Uses is the table. A verb that is not granted costs what Why says, and
@@ -118,6 +120,20 @@ var Uses = []Use{
 	{Part: PartWrapper, Where: InReleases, Group: "coordination.k8s.io", Resource: "leases", Verbs: []string{"get", "create", "update", "delete"}, Why: "one trace and one count together with the agent"},
 	{Part: PartWrapper, Where: InCluster, Resource: "nodes", Verbs: []string{"get", "list"}, Why: "nodes in snapshots"},
 	{Part: PartWrapper, Where: InCluster, Resource: "namespaces", Verbs: []string{"get"}, Names: []string{"kube-system"}, Why: "k8s.cluster.uid"},
+
+	{Part: PartRollout, Where: InReleases, Resource: "configmaps", Verbs: []string{"get", "list", "create", "update"}, Why: "every rollout: its state and the frozen parameters of the analysis"},
+	{Part: PartRollout, Where: InReleases, Group: "coordination.k8s.io", Resource: "leases", Verbs: []string{"get", "create", "update"}, Why: "one job at a time"},
+	{Part: PartRollout, Where: InReleases, Group: "fairlead.dev", Resource: "canaryreleases", Verbs: []string{"get", "list", "patch"}, Why: "following a controller; that there is none"},
+	{Part: PartRollout, Where: InReleases, Group: "apps", Resource: "deployments", Verbs: []string{"get", "patch"}, Why: "sizing the canary"},
+	{Part: PartRollout, Where: InReleases, Group: "apps", Resource: "statefulsets", Verbs: []string{"get", "patch"}, Why: "sizing the canary"},
+	{Part: PartRollout, Where: InReleases, Resource: "pods", Verbs: []string{"list"}, Why: "canaries that crash, rolled back at once"},
+	{Part: PartRollout, Where: InReleases, Resource: "services", Verbs: []string{"get"}, Why: "tracks that are not apart, refused"},
+	{Part: PartRollout, Where: InReleases, Group: "events.k8s.io", Resource: "events", Verbs: []string{"create", "patch"}, Why: "events of rollouts"},
+	{Part: PartRollout, Where: InReleases, Group: "gateway.networking.k8s.io", Resource: "httproutes", Verbs: shifted, Why: "weights of HTTPRoutes"},
+	{Part: PartRollout, Where: InReleases, Group: "gateway.networking.k8s.io", Resource: "grpcroutes", Verbs: shifted, Why: "weights of GRPCRoutes"},
+	{Part: PartRollout, Where: InReleases, Group: "networking.istio.io", Resource: "virtualservices", Verbs: shifted, Why: "weights of VirtualServices"},
+	{Part: PartRollout, Where: InReleases, Group: "networking.k8s.io", Resource: "ingresses", Verbs: shifted, Why: "weights of canary Ingresses"},
+	{Part: PartRollout, Where: InReleases, Group: "traefik.io", Resource: "traefikservices", Verbs: shifted, Why: "weights of TraefikServices"},
 }
 
 // Names of the parts' own objects.

@@ -20,6 +20,8 @@ var committed = map[string]Options{
 	"controller-cluster.yaml":   {Part: PartController},
 	"controller-namespace.yaml": {Part: PartController, Namespaces: []string{"shop"}},
 	"wrapper-cluster.yaml":      {Part: PartWrapper},
+	"rollout-cluster.yaml":      {Part: PartRollout},
+	"rollout-namespace.yaml":    {Part: PartRollout, Namespaces: []string{"shop"}},
 	"wrapper-namespace.yaml":    {Part: PartWrapper, Namespaces: []string{"shop"}},
 }
 
@@ -55,8 +57,8 @@ func TestNothingIsGrantedThatChangesAnything(t *testing.T) {
 			if slices.Contains([]string{"get", "list", "watch"}, verb) {
 				continue
 			}
-			if u.Part == PartController {
-				continue // it is there to change things; the end-to-end tests run it with these alone
+			if u.Part == PartController || u.Part == PartRollout {
+				continue // they are there to change things
 			}
 			if u.Resource != "leases" && (u.Where != InOwn || u.Resource != "configmaps") {
 				t.Errorf("%s may %s %s", u.Part, verb, u.Resource)
@@ -89,6 +91,16 @@ func TestBadOptions(t *testing.T) {
 	} {
 		if _, err := Manifests(o); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: %v", o, err)
+		}
+	}
+}
+
+// A pipeline changes weights, replicas, and what it keeps itself; that it deletes
+// nothing and reads no Secret is what sets it apart from Helm.
+func TestARolloutDeletesNothing(t *testing.T) {
+	for _, r := range Rules(PartRollout, InReleases, "secrets") {
+		if slices.Contains(r.Verbs, "delete") || slices.Contains(r.Verbs, "watch") || slices.Contains(r.Resources, "secrets") {
+			t.Errorf("%v may %v", r.Resources, r.Verbs)
 		}
 	}
 }
