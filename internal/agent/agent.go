@@ -197,7 +197,9 @@ func (a *agent) step(ctx context.Context, began time.Time, watch *kube.ClaimWatc
 	for _, o := range a.due(now) {
 		a.take(ctx, o)
 	}
-	a.recallLost()
+	if isClosed(a.watch.RecordsListed()) {
+		a.recallLost()
+	}
 	a.tellDue(ctx, now)
 	a.tellSilent(ctx, now)
 	if isClosed(a.watch.Listed()) {

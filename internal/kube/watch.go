@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -74,11 +75,12 @@ type Watch struct {
 	conv    converter
 	storage string
 
-	ctx    context.Context
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
-	synced chan struct{}
-	listed chan struct{}
+	ctx     context.Context
+	cancel  context.CancelFunc
+	wg      sync.WaitGroup
+	synced  chan struct{}
+	listed  chan struct{}
+	records chan struct{}
 
 	mu       sync.Mutex
 	owners   *release.Owners
@@ -102,7 +104,7 @@ func StartWatch(ctx context.Context, c *Client, opts WatchOptions) *Watch {
 	}
 	w := &Watch{
 		client: c, opts: opts, conv: converter{redact: opts.Redact}, storage: storageResource(opts.Driver),
-		synced: make(chan struct{}), listed: make(chan struct{}), owners: release.NewOwners(opts.Release),
+		synced: make(chan struct{}), listed: make(chan struct{}), records: make(chan struct{}), owners: release.NewOwners(opts.Release),
 		tracks: make(map[release.Ref]*track), missing: make(map[string]string),
 	}
 	w.ctx, w.cancel = context.WithCancel(ctx)
@@ -118,9 +120,19 @@ func StartWatch(ctx context.Context, c *Client, opts WatchOptions) *Watch {
 	}
 	w.unsynced = len(sources) * len(namespaces)
 	listed := sync.OnceFunc(func() { close(w.listed) })
+	unlisted := &atomic.Int64{}
+	unlisted.Store(int64(len(namespaces)))
 	for _, ns := range namespaces {
-		for _, s := range sources {
+		for i, s := range sources {
 			r := &reflection{source: s, namespace: ns, emit: w.ingest, report: w.report, listed: listed, synced: w.sourceSynced, now: opts.Now}
+			if i == 0 && w.storage != "" {
+				r.listed = sync.OnceFunc(func() {
+					listed()
+					if unlisted.Add(-1) == 0 {
+						close(w.records)
+					}
+				})
+			}
 			w.wg.Go(func() { r.run(w.ctx) })
 		}
 	}
@@ -144,6 +156,10 @@ func (w *Watch) Synced() <-chan struct{} { return w.synced }
 // until then nothing is known of the cluster, even when [Watch.Synced] no longer
 // waits for it.
 func (w *Watch) Listed() <-chan struct{} { return w.listed }
+
+// RecordsListed is closed when the API has listed Helm's records in every
+// namespace that is watched: only then is a record that was not seen not there.
+func (w *Watch) RecordsListed() <-chan struct{} { return w.records }
 
 // Stop ends the watch, and a snapshot that is under way, and waits until its
 // goroutines are gone. What was seen stays readable.

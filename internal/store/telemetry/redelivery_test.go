@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,14 +34,15 @@ func someLogs() plog.Logs {
 // TestRedeliveredLogsComeOnce sends the same records three times, once over
 // into the file of the next day.
 func TestRedeliveredLogsComeOnce(t *testing.T) {
-	now := day.Add(12 * time.Hour)
-	s := testStore(t, t.TempDir(), Options{Now: func() time.Time { return now }})
+	var now atomic.Int64 // the store's own goroutine looks at it too
+	now.Store(day.Add(12 * time.Hour).UnixNano())
+	s := testStore(t, t.TempDir(), Options{Now: func() time.Time { return time.Unix(0, now.Load()).UTC() }})
 	ld := someLogs()
 	for range 3 {
 		if err := s.ConsumeLogs(context.Background(), ld); err != nil {
 			t.Fatal(err)
 		}
-		now = now.Add(12 * time.Hour)
+		now.Add(int64(12 * time.Hour))
 	}
 	for reason, q := range map[string]LogQuery{
 		"newest first": {}, "oldest first": {OldestFirst: true}, "by trace": {TraceID: otlpwire.TraceID{1}},
