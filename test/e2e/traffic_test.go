@@ -184,6 +184,18 @@ func (s *trafficScene) route() string {
 	return string(out)
 }
 
+// share counts n requests, or those of 20 s, and returns the canary's percentage
+// and how many they were.
+func (s *trafficScene) share(n int64) (percent, requests float64) {
+	was := [2]int64{s.counter("v1").Load(), s.counter("v2").Load()}
+	deadline := time.Now().Add(20 * time.Second)
+	for s.counter("v1").Load()+s.counter("v2").Load()-was[0]-was[1] < n && time.Now().Before(deadline) {
+		time.Sleep(20 * time.Millisecond)
+	}
+	stable, canary := float64(s.counter("v1").Load()-was[0]), float64(s.counter("v2").Load()-was[1])
+	return 100 * canary / (stable + canary), stable + canary
+}
+
 // The gateway gives the canary what the weights say, counted by real requests;
 // none is lost while they move; and nothing but two weights is written, although
 // somebody else edits the route all the time.
@@ -209,18 +221,19 @@ func TestWeightsOfAnHTTPRouteAreRequests(t *testing.T) {
 	stop := s.flood(4)
 	for _, percent := range []int{5, 25, 50, 100, 25, 0} {
 		took := s.shift(percent)
-		time.Sleep(time.Second) // Traefik follows at most every 100 ms here
-		was := [2]int64{s.counter("v1").Load(), s.counter("v2").Load()}
-		deadline := time.Now().Add(20 * time.Second)
-		for s.counter("v1").Load()+s.counter("v2").Load()-was[0]-was[1] < 1000 && time.Now().Before(deadline) {
-			time.Sleep(20 * time.Millisecond)
+		// Traefik follows at most every 100 ms here, but on a busy machine it may
+		// be late: the share must be right in one of the first windows.
+		var got, n float64
+		for window := 1; window <= 5; window++ {
+			time.Sleep(time.Second)
+			got, n = s.share(1000)
+			t.Logf("weight %3d %%: accepted after %4d ms, then in window %d %.1f %% of %.0f requests", percent, took.Milliseconds(), window, got, n)
+			if math.Abs(got-float64(percent)) <= 3 {
+				break
+			}
 		}
-		stable, canary := s.counter("v1").Load()-was[0], s.counter("v2").Load()-was[1]
-		n := float64(stable + canary)
-		got := 100 * float64(canary) / n
-		t.Logf("weight %3d %%: accepted after %4d ms, then %.1f %% of %d requests", percent, took.Milliseconds(), got, stable+canary)
 		if n < 1000 || math.Abs(got-float64(percent)) > 3 {
-			t.Errorf("weight %d %%: %d of %.0f requests", percent, canary, n)
+			t.Errorf("weight %d %%: the canary has %.1f %% of %.0f requests", percent, got, n)
 		}
 		if version, err := s.request("X-Canary=always"); err != nil || version != "v2" {
 			t.Errorf("at %d %% a tester reaches %q, %v, want the canary", percent, version, err)
