@@ -137,7 +137,7 @@ func (docs structDocs) section(b *strings.Builder, path string, t reflect.Type, 
 				about += " " + own.beside
 			}
 			previous, previousName = own, name
-		case about == "" && regexp.MustCompile(`\b` + f.Name + `\b`).MatchString(previous.above):
+		case about == "" && regexp.MustCompile(`\b`+f.Name+`\b`).MatchString(previous.above):
 			about = "see `" + previousName + "`"
 		}
 		if structured(f.Type) {
