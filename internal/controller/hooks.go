@@ -55,18 +55,23 @@ type hooks struct {
 	now    func() time.Time
 
 	mu    sync.Mutex
-	tries map[types.NamespacedName]tries
+	asked map[types.NamespacedName]*asked
 }
 
-// tries counts how often a stage was called in vain.
-type tries struct {
-	of string
-	n  int
+// asked is what is known of one stage of one step beside the status: a
+// webhook that has answered is not called again when the write of its answer
+// met a conflict, and one that gave none is not called before its time,
+// whatever else wakes the reconciler.
+type asked struct {
+	of    string
+	times int             // in vain
+	next  time.Time       // not before it
+	said  map[string]bool // by webhook: a yes
 }
 
 func newHooks(c client.Client, reader client.Reader) *hooks {
 	return &hooks{
-		client: c, reader: reader, now: time.Now, tries: map[types.NamespacedName]tries{},
+		client: c, reader: reader, now: time.Now, asked: map[types.NamespacedName]*asked{},
 		http: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 	}
 }
@@ -74,7 +79,20 @@ func newHooks(c client.Client, reader client.Reader) *hooks {
 func (h *hooks) forget(key types.NamespacedName) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	delete(h.tries, key)
+	delete(h.asked, key)
+}
+
+// about is what was asked for a stage of a step of a rollout.
+func (h *hooks) about(cr *v1alpha1.CanaryRelease, a rollout.Action) *asked {
+	key, of := client.ObjectKeyFromObject(cr), fmt.Sprintf("%s %s %d", cr.Status.RolloutID, a.Stage, a.State.Step)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	t := h.asked[key]
+	if t == nil || t.of != of {
+		t = &asked{of: of, said: map[string]bool{}}
+		h.asked[key] = t
+	}
+	return t
 }
 
 var stages = []rollout.Stage{rollout.StageBeforeStep, rollout.StageGate, rollout.StagePromotion, rollout.StageAfterRollback}
@@ -99,35 +117,38 @@ func (h *hooks) answers(cr *v1alpha1.CanaryRelease) map[rollout.Stage]rollout.An
 // call asks the webhooks of a stage and keeps what they say in the status. It
 // returns when to ask again; 0 = they have answered.
 func (h *hooks) call(ctx context.Context, cr *v1alpha1.CanaryRelease, a rollout.Action) (time.Duration, error) {
+	t := h.about(cr, a)
+	if early := t.next.Sub(h.now()); early > 0 {
+		return early, nil
+	}
 	answer, problem := rollout.AnswerPass, ""
 	for i := range cr.Spec.Webhooks {
 		w := &cr.Spec.Webhooks[i]
 		if w.Stage != string(a.Stage) {
 			continue
 		}
-		yes, err := h.post(ctx, cr, w, a)
-		switch {
-		case err != nil && answer == rollout.AnswerPass:
-			answer, problem = rollout.AnswerNone, fmt.Sprintf("webhook %s: %v", w.Name, err)
-		case err == nil && !yes:
+		yes, known := t.said[w.Name]
+		if !known {
+			var err error
+			if yes, err = h.post(ctx, cr, w, a); err != nil {
+				if answer == rollout.AnswerPass {
+					answer, problem = rollout.AnswerNone, fmt.Sprintf("webhook %s: %v", w.Name, err)
+				}
+				continue
+			}
+			t.said[w.Name] = yes
+		}
+		if !yes {
 			answer = rollout.AnswerFail
 		}
 	}
 	if answer == rollout.AnswerNone {
-		key := client.ObjectKeyFromObject(cr)
-		of := fmt.Sprintf("%s %s %d", cr.Status.RolloutID, a.Stage, a.State.Step)
-		h.mu.Lock()
-		t := h.tries[key]
-		if t.of != of {
-			t = tries{of: of}
-		}
-		t.n++
-		h.tries[key] = t
-		h.mu.Unlock()
-		if a.Stage != rollout.StageAfterRollback || t.n < tellTimes {
-			before := cr.Status.DeepCopy()
+		t.times++
+		if a.Stage != rollout.StageAfterRollback || t.times < tellTimes {
+			t.next = h.now().Add(askAgain)
+			before := cr.Status.Message
 			cr.Status.Message = cut(a.Message + ": no answer yet: " + problem)
-			if before.Message != cr.Status.Message {
+			if before != cr.Status.Message {
 				return askAgain, h.client.Status().Update(ctx, cr, client.FieldOwner(fieldOwner))
 			}
 			return askAgain, nil
