@@ -8,7 +8,8 @@
 //
 // Tables: without harm, % of rollouts rolled back (+ held for a human); with harm,
 // missed % [+ held %] / median minutes to the rollback / mean excess bad requests
-// that the canary served. The same seed gives the same tables.
+// that the canary served. The same seed gives the same tables. The sequential rule is
+// held against the reference design in paired differences, corrected by Holm.
 package main
 
 import (
@@ -16,6 +17,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -36,7 +38,8 @@ func run(args []string, out, progress io.Writer) error {
 	groups := fs.String("group", "", "groups, comma separated: aa, hostile, other, by-design, errors, route, latency, conversion, coarse, hostile-harm")
 	only := fs.String("only", "", "only cells whose name holds this")
 	rps := fs.Float64("rps", 0, "only cells with this many requests per second")
-	rule := fs.String("rule", "", "rules, comma separated: sequential, threshold, flagger, kayenta")
+	rule := fs.String("rule", "", "rules, comma separated: sequential, reference, threshold, flagger, kayenta; with the first two they are compared on paired draws")
+	list := fs.Bool("list", false, "print every wrong rollback: when, in which step, and why")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
@@ -65,6 +68,7 @@ func run(args []string, out, progress io.Writer) error {
 		return fmt.Errorf("-rule %q: no such rule", *rule)
 	}
 	var pools []*pooled
+	var compared []comparison
 	for i, sc := range scenarios() {
 		if !wanted(*groups, sc.group) || !strings.Contains(sc.name, *only) || *rps > 0 && sc.rps != *rps {
 			continue
@@ -74,12 +78,21 @@ func run(args []string, out, progress io.Writer) error {
 			pools = append(pools, &pooled{group: sc.group})
 			header(out, sc, ds)
 		}
-		cells, err := cell(sc, ds, n, *seed+uint64(i)*1_000_003)
+		var tell func(string, int, ending)
+		if *list {
+			tell = func(rule string, trial int, e ending) {
+				fmt.Fprintf(progress, "%s, %g/s, trial %d: %s rolled back after %g min, step %d: %s %v\n", sc.name, sc.rps, trial, rule, e.minutes, e.step+1, e.message, e.blamed)
+			}
+		}
+		cells, err := cell(sc, ds, n, *seed+uint64(i)*1_000_003, tell)
 		if err != nil {
 			return err
 		}
 		row(out, sc, cells)
 		pools[len(pools)-1].add(sc, cells)
+		if one, other := named(ds, "sequential"), named(ds, "reference"); one >= 0 && other >= 0 {
+			compared = append(compared, compare(sc, cells[one].endings, cells[other].endings)...)
+		}
 	}
 	if len(pools) == 0 {
 		return fmt.Errorf("no cell is called so: see -help")
@@ -88,7 +101,13 @@ func run(args []string, out, progress io.Writer) error {
 	for _, p := range join(pools) {
 		p.summary(out, ds)
 	}
+	report(out, "sequential", "reference", compared)
 	return nil
+}
+
+// named is a decider's index, -1 if it does not take part.
+func named(ds []decider, name string) int {
+	return slices.IndexFunc(ds, func(d decider) bool { return d.name == name })
 }
 
 // join pools the parts of a group that were not next to one another.

@@ -15,12 +15,15 @@ type ending struct {
 	minutes  float64
 	harm     float64 // excess bad requests that the canary served
 	blamed   []string
+	step     int
+	message  string // of a rollback
 }
 
 // decider is a rule to be measured.
 type decider struct {
 	name string
 	cfg  analysis.Config
+	run  func(g *traffic) (ending, error) // in place of the judge with cfg
 }
 
 func deciders() []decider {
@@ -34,15 +37,19 @@ func deciders() []decider {
 		return c
 	}
 	return []decider{
-		{"sequential", with(analysis.RuleSequential, nil)},
-		{"threshold", with(analysis.RuleThreshold, nil)},
-		{"flagger", with(analysis.RuleFlagger, nil)},
-		{"kayenta", with(analysis.RuleKayenta, nil)},
+		{name: "sequential", cfg: with(analysis.RuleSequential, nil)},
+		{name: "reference", run: refRollout},
+		{name: "threshold", cfg: with(analysis.RuleThreshold, nil)},
+		{name: "flagger", cfg: with(analysis.RuleFlagger, nil)},
+		{name: "kayenta", cfg: with(analysis.RuleKayenta, nil)},
 	}
 }
 
 // rollout runs one decider over one rollout of the traffic.
 func (d *decider) rollout(g *traffic) (ending, error) {
+	if d.run != nil {
+		return d.run(g)
+	}
 	f, err := g.freeze(d.cfg)
 	if err != nil {
 		return ending{}, err
@@ -69,6 +76,7 @@ func (d *decider) rollout(g *traffic) (ending, error) {
 		switch {
 		case decision == analysis.Rollback:
 			end.decision, end.blamed = decision, blamed
+			end.step, end.message = step, j.Verdict().Message
 			return end, nil
 		case reason == analysis.ReasonInconclusive:
 			return end, nil
@@ -103,10 +111,12 @@ type tallied struct {
 	healthy                   []float64 // of promotions
 	harm                      float64
 	blamed                    map[string]int
+	endings                   []ending
 }
 
 func (c *tallied) add(e ending) {
 	c.n++
+	c.endings = append(c.endings, e)
 	c.harm += e.harm
 	switch e.decision {
 	case analysis.Rollback:
@@ -131,8 +141,9 @@ func median(x []float64) float64 {
 	return x[len(x)/2]
 }
 
-// cell runs all deciders on the same draws.
-func cell(sc scenario, ds []decider, trials int, seed uint64) ([]tallied, error) {
+// cell runs all deciders on the same draws. Wrong rollbacks are told to tell,
+// unless it is nil.
+func cell(sc scenario, ds []decider, trials int, seed uint64, tell func(decider string, trial int, e ending)) ([]tallied, error) {
 	g := newTraffic(&sc)
 	out := make([]tallied, len(ds))
 	for i := range out {
@@ -146,6 +157,9 @@ func cell(sc scenario, ds []decider, trials int, seed uint64) ([]tallied, error)
 				return nil, fmt.Errorf("%s at %g requests/s, trial %d, %s: %w", sc.name, sc.rps, trial, ds[i].name, err)
 			}
 			out[i].add(e)
+			if tell != nil && sc.eff.none() && e.decision == analysis.Rollback {
+				tell(ds[i].name, trial, e)
+			}
 		}
 	}
 	return out, nil

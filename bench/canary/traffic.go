@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"math"
 	"time"
 
@@ -27,6 +28,8 @@ type traffic struct {
 	slow     [][]float64
 	slowBase []float64
 	frozen   *analysis.Frozen
+	sums     analysis.Sums // the history
+	noise    map[int][1 + refLatencies]refNoise
 	cache    map[[2]int]*drawn
 }
 
@@ -80,7 +83,7 @@ func (g *traffic) canaryPods(step int) int {
 
 // start begins another rollout.
 func (g *traffic) start(seed uint64) {
-	g.seed, g.frozen, g.cache = seed, nil, map[[2]int]*drawn{}
+	g.seed, g.frozen, g.cache, g.noise = seed, nil, map[[2]int]*drawn{}, map[int][1 + refLatencies]refNoise{}
 	rng := newSource(seed, 77)
 	n := historyScrapes + maxScrapes
 	all := g.pods + plan[len(plan)-1].pods // the canary's come after stable's
@@ -151,6 +154,26 @@ func (g *traffic) errors(rng source, n, p float64, first, pods, t int) float64 {
 	return rng.binomial(n, mean)
 }
 
+// part are pods of a track that are drawn as one.
+type part struct {
+	name     string
+	first, n int
+}
+
+// parts are the canary's pods one by one where the scenario makes pods differ, and
+// all pods of a track together where nothing can tell them apart.
+func (g *traffic) parts(tr analysis.Track, first, pods int) []part {
+	sc := g.sc
+	if tr == analysis.Stable || pods == 1 || sc.podCV == 0 && sc.drift == 0 && sc.burst[0] == 0 && sc.slow[0] == 0 && sc.slowPod == 0 && sc.clump == 0 {
+		return []part{{tr.String(), first, pods}}
+	}
+	var out []part
+	for i := range pods {
+		out = append(out, part{fmt.Sprintf("canary-%d", i), first + i, 1})
+	}
+	return out
+}
+
 // interval draws scrape t of a step that began at scrape began.
 func (g *traffic) interval(t, step, began int) *drawn {
 	key := [2]int{t, step<<16 | began}
@@ -190,10 +213,6 @@ func (g *traffic) track(d *drawn, tr analysis.Track, t, step, began int, conv *a
 			kept, restarted, warm = restartAt(t, step)
 		}
 	}
-	slowed := 0.0
-	for i := first; i < first+pods; i++ {
-		slowed += g.slowing(i, t, slow) / float64(pods)
-	}
 	total := 0.0
 	for r := range routes {
 		p := sc.base*times + add
@@ -224,17 +243,26 @@ func (g *traffic) track(d *drawn, tr analysis.Track, t, step, began int, conv *a
 		if sc.storm && add > 0 { // who fails is asked again
 			m *= 1 + 4*p
 		}
-		c := analysis.Cell{Track: tr, Route: routeName[r], Pod: tr.String(), HasErrors: true, Restarted: restarted}
-		c.Latency = analysis.Histogram{Bounds: g.bounds, Counts: make([]float64, len(g.bounds))}
-		c.Requests = normal.fill(rng, c.Latency.Counts, m*(1-slowed))
-		if slowed > 0 {
-			c.Requests += g.slowed[r].fill(rng, c.Latency.Counts, m*slowed)
+		served := 0.0
+		for _, part := range g.parts(tr, first, pods) {
+			c := analysis.Cell{Track: tr, Route: routeName[r], Pod: part.name, HasErrors: true, Restarted: restarted}
+			c.Latency = analysis.Histogram{Bounds: g.bounds, Counts: make([]float64, len(g.bounds))}
+			slowed := 0.0
+			for i := part.first; i < part.first+part.n; i++ {
+				slowed += g.slowing(i, t, slow) / float64(part.n)
+			}
+			m := m * float64(part.n) / float64(pods)
+			c.Requests = normal.fill(rng, c.Latency.Counts, m*(1-slowed))
+			if slowed > 0 {
+				c.Requests += g.slowed[r].fill(rng, c.Latency.Counts, m*slowed)
+			}
+			c.Errors = g.errors(rng, c.Requests, p, part.first, part.n, t)
+			d.iv.Cells = append(d.iv.Cells, c)
+			served += c.Requests
 		}
-		c.Errors = g.errors(rng, c.Requests, p, first, pods, t)
-		d.iv.Cells = append(d.iv.Cells, c)
-		total += c.Requests
+		total += served
 		if active {
-			d.harm += c.Requests * (p - usual + g.canary[r].above(g.bounds, 4*routeScale[r]) - g.normal[r].above(g.bounds, 4*routeScale[r]))
+			d.harm += served * (p - usual + g.canary[r].above(g.bounds, 4*routeScale[r]) - g.normal[r].above(g.bounds, 4*routeScale[r]))
 		}
 	}
 	q := conversionRate
@@ -336,7 +364,7 @@ func (g *traffic) freeze(cfg analysis.Config) (analysis.Frozen, error) {
 		return analysis.Frozen{}, err
 	}
 	f, err := analysis.FreezeSums(cfg, s)
-	g.frozen = &f
+	g.frozen, g.sums = &f, s
 	return f, err
 }
 

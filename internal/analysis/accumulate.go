@@ -37,6 +37,7 @@ func (j *Judge) accumulate(t *tally) {
 		}
 	}
 	j.accumulateBusiness(t)
+	j.agree()
 }
 
 // errorsKnown says whether errors can be told from silence.
@@ -135,6 +136,8 @@ func (j *Judge) accumulateErrors(t *tally) {
 	s := &j.st.Tests[0]
 	s.Step = s.Step.Add(standard)
 	s.add(b.sum, b.dsum, errorLifts, factors, g)
+	parts := t.parts(func(p *podTally) Count { return Count{p.errors, p.requests} })
+	j.st.LeaveOut[0].add(h, standard, parts, j.st.Rate.value(pool), errorLifts, g, b.inc)
 	j.st.NI.Add(standard, j.st.Rate.value(pool), g.Phi, g.Cap)
 	j.st.Rate.fade(fade, standard.KS, standard.NS)
 }
@@ -202,6 +205,13 @@ func (j *Judge) accumulateLatency(t *tally, q int) {
 	s := j.aggregate(j.slow[q].name)
 	s.Step = s.Step.Add(all)
 	s.add(b.inc, b.dinc, latencyLifts, factors, g)
+	parts := t.parts(func(p *podTally) Count {
+		if len(p.slow) == 0 {
+			return Count{}
+		}
+		return Count{p.slow[q].x[Canary], p.slow[q].n[Canary]}
+	})
+	j.st.LeaveOut[1+q].add(h, all, parts, mixC/all.NC, latencyLifts, g, b.inc)
 }
 
 // latencyRatio is the margin of the aggregate: the mean of the rows' ratios,

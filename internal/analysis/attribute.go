@@ -54,7 +54,7 @@ func (j *Judge) blameEvidence() []int {
 	best, most := 0, -1.0
 	var metrics []int
 	for i := range j.tests {
-		if v := j.tests[i].weight * j.st.Tests[i].e(); v > most {
+		if v := j.tests[i].weight * j.e(i); v > most {
 			best, most = i, v
 		}
 		if j.tests[i].row < 0 {
@@ -65,7 +65,7 @@ func (j *Judge) blameEvidence() []int {
 	es := func(tests []int) []float64 {
 		e := make([]float64, len(tests))
 		for k, i := range tests {
-			e[k] = j.st.Tests[i].e()
+			e[k] = j.e(i)
 		}
 		return e
 	}
@@ -102,7 +102,7 @@ func (j *Judge) withRoutes(blamed []int, choose func(routes []int) []int) []int 
 		if len(x) == 0 || x[0].Excess <= carrierShare*x[0].Of {
 			continue
 		}
-		if i := routes[x[0].row]; j.st.Tests[i].e() >= carrierE {
+		if i := routes[x[0].row]; j.e(i) >= carrierE {
 			add(i)
 		}
 	}

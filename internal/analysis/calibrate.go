@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"cmp"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -13,13 +14,14 @@ const (
 	// placebos is the number of random groups of pods that play the canary.
 	placebos = 20
 	// placeboLimit is the e-value that no placebo group may reach over the
-	// history: with twenty groups about one would by chance at its limit.
+	// history, however many groups there are.
 	placeboLimit = 20
 	// phiStep is the ratio of the dispersions that are tried, phiSteps their number.
 	phiStep  = 1.4
 	phiSteps = 25
-	// extreme is the z-value that the worst of some hundred windows reaches by chance.
-	extreme = 3.2
+	// worstByChance is how many windows are expected to reach the worst z-value that
+	// is still called chance.
+	worstByChance = 0.165
 	// minWindowEvents is how many events a window needs to say something.
 	minWindowEvents = 5
 	// lasting is the z-value from which differences between pods are taken to last:
@@ -197,8 +199,8 @@ func (c *calibration) group(size int) GuardPair {
 	g := GuardPair{Size: size, Cap: c.full, Phi: 1}
 	g.Spread = spreadShare * math.Sqrt(c.c2*(1/float64(size)+1/float64(p-size)))
 	seconds := c.pods.seconds
-	g.Gate = c.windowPhi(groups, int(math.Max(1, windowSeconds/seconds)))
-	g.Short = c.windowPhi(groups, int(math.Max(1, shortSeconds/seconds)))
+	g.Gate = c.windowPhi(groups, size, int(math.Max(1, windowSeconds/seconds)))
+	g.Short = c.windowPhi(groups, size, int(math.Max(1, shortSeconds/seconds)))
 	c.pick(&g, groups)
 	return g
 }
@@ -206,7 +208,7 @@ func (c *calibration) group(size int) GuardPair {
 // windowPhi is the dispersion of the groups' counts over windows of w intervals:
 // the larger of the mean square of z, less what chance adds to it, and what
 // explains the worst window. Differences that last are left to the spread.
-func (c *calibration) windowPhi(groups []placebo, w int) float64 {
+func (c *calibration) windowPhi(groups []placebo, size, w int) float64 {
 	w = min(w, max(1, len(c.events)/4))
 	s, m, worst := 0.0, 0.0, 0.0
 	for _, g := range groups {
@@ -239,7 +241,18 @@ func (c *calibration) windowPhi(groups []placebo, w int) float64 {
 	if m == 0 {
 		return 1
 	}
-	return math.Max(1, math.Max(s/m/(1+2*math.Sqrt(2/m)), worst*worst/(extreme*extreme)))
+	all := m
+	if len(groups) > 0 { // groups that share pods repeat one another
+		m *= math.Min(1, float64(len(c.pods.names))/float64(size*len(groups)))
+	}
+	chance := extreme(m)
+	return math.Max(1, math.Max(s/all/(1+2*math.Sqrt(2/m)), worst*worst/(chance*chance)))
+}
+
+// extreme is the z-value that the worst of m windows reaches by chance: with 120 it
+// is 3.2, with 20 it is 2.6.
+func extreme(m float64) float64 {
+	return sequential.NormalQuantile(1 - worstByChance/(2*math.Max(m, 1)))
 }
 
 func sumOf(x []float64) float64 {
@@ -328,7 +341,7 @@ func (c *calibration) pick(g *GuardPair, groups []placebo) {
 		// The least power of phiStep that keeps all quiet; more phi is quieter.
 		try.Phi = math.Pow(phiStep, float64(sort.Search(phiSteps, func(k int) bool {
 			try.Phi = math.Pow(phiStep, float64(k))
-			return quiet(courses, lifts, factors, &try)
+			return c.quiet(courses, lifts, factors, &try)
 		})))
 		if share == 1 && try.Phi == 1 {
 			return // chance alone: no guard is needed
@@ -343,8 +356,13 @@ func (c *calibration) pick(g *GuardPair, groups []placebo) {
 	}
 }
 
-// quiet says that no group's e-process reaches placeboLimit.
-func quiet(courses []course, lifts, factors []float64, g *GuardPair) bool {
+// quiet says that the groups' e-processes behave as those of no harm do: of n
+// groups no more than n/x reach x, at every x that so many pods can speak of.
+// That is Ville's bound, P(sup E >= x) <= 1/x, held against the groups' own
+// distribution: with it a canary like them reaches 1/alpha as seldom as alpha says,
+// where the worst group alone says little (of random groups of half the pods there
+// are two that share none).
+func (c *calibration) quiet(courses []course, lifts, factors []float64, g *GuardPair) bool {
 	temper, luckTemper := make([]float64, len(lifts)), make([]float64, len(factors))
 	for j, l := range lifts {
 		temper[j] = 1 / g.temper(l)
@@ -352,18 +370,35 @@ func quiet(courses []course, lifts, factors []float64, g *GuardPair) bool {
 	for i, f := range factors {
 		luckTemper[i] = 1 / g.temper(f)
 	}
+	n := float64(len(courses))
+	limit := math.Min(placeboLimit, n)
+	highest := make([]float64, len(courses))
 	for i := range courses {
-		if !courses[i].quiet(temper, luckTemper, g.Cap) {
+		highest[i] = courses[i].highest(temper, luckTemper, g.Cap, limit)
+		if highest[i] > limit {
+			return false
+		}
+	}
+	slices.SortFunc(highest, func(a, b float64) int { return cmp.Compare(b, a) })
+	disjoint := float64(len(c.pods.names)) / float64(g.Size)
+	for k, e := range highest {
+		if x := n / float64(k+1); x <= disjoint && x >= leastLevel && e > x {
 			return false
 		}
 	}
 	return true
 }
 
-// quiet is sequential.Mixture over sequential.Discount, with numbers in place of
+// leastLevel is the least e-value at which groups are counted: below it an
+// e-process is no evidence.
+const leastLevel = 2
+
+// highest is the highest e-value of a group over the history, or the first above
+// the limit. It is sequential.Mixture over sequential.Discount, with numbers in place of
 // their logarithms: it ends long before they are too large for that, and the
 // calibration needs thousands of these.
-func (c *course) quiet(temper, luckTemper []float64, limit float64) bool {
+func (c *course) highest(temper, luckTemper []float64, perScrape, limit float64) float64 {
+	highest := 1.0
 	sums, luck := make([]float64, len(temper)), make([]float64, len(luckTemper))
 	for i := range luck {
 		luck[i] = 1
@@ -375,17 +410,20 @@ func (c *course) quiet(temper, luckTemper []float64, limit float64) bool {
 		mass /= float64(len(sums))
 		e := 1 - spent
 		for j, v := range c.log[t*c.lifts : (t+1)*c.lifts] {
-			sums[j] = (sums[j] + mass) * math.Exp(math.Min(v*temper[j], limit))
+			sums[j] = (sums[j] + mass) * math.Exp(math.Min(v*temper[j], perScrape))
 			e += sums[j]
 		}
 		for i, v := range c.luck[t*c.spread : (t+1)*c.spread] {
-			luck[i] = math.Min(luck[i]*math.Exp(math.Min(v*luckTemper[i], limit)), 1e100)
+			luck[i] = math.Min(luck[i]*math.Exp(math.Min(v*luckTemper[i], perScrape)), 1e100)
 		}
-		if e > placeboLimit && e/math.Max(1, sequential.SpreadMean(luck)) > placeboLimit || e > 1e200 {
-			return false
+		if e > highest {
+			highest = math.Max(highest, e/math.Max(1, sequential.SpreadMean(luck)))
+		}
+		if highest > limit || e > 1e200 {
+			return math.Max(highest, 2*limit)
 		}
 	}
-	return true
+	return highest
 }
 
 // growth is the evidence that the best lift collects over all groups when a

@@ -88,7 +88,7 @@ func (j *Judge) evidence() float64 {
 	e, spent := 0.0, 0.0
 	for i := range j.tests {
 		w := j.tests[i].weight
-		e += w * j.st.Tests[i].e()
+		e += w * j.e(i)
 		spent += w
 	}
 	return e + math.Max(0, 1-spent)
@@ -178,7 +178,7 @@ func (j *Judge) look(alpha float64, interim bool) []int {
 	for i := range j.tests {
 		t := &j.tests[i]
 		ps[i] = j.lookP(i, interim)
-		if ps[i] <= alpha*t.weight && j.st.Tests[i].e() >= support {
+		if ps[i] <= alpha*t.weight && j.e(i) >= support {
 			harm = append(harm, i)
 		}
 	}

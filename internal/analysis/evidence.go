@@ -205,7 +205,7 @@ func (j *Judge) check(i int) Check {
 		c.Estimate = &Estimate{Canary: kc, Stable: ks, Diff: kc - ks}
 		c.Interval = j.interval(t, s, &c)
 	}
-	if e := s.e(); e > 0 {
+	if e := j.e(i); e > 0 {
 		c.LogEvidence = math.Round(1e6*math.Log(e)) / 1e6
 	}
 	c.State, c.Note, c.Needed = j.testable(i)

@@ -64,20 +64,23 @@ type state struct {
 	Problems     []Problem  `json:"problems,omitempty"` // of the newest intervals
 	ProblemsAt   time.Time  `json:"problemsAt"`
 
-	Window  []windowed                `json:"window"`
-	Rates   []rate                    `json:"rates"` // stable's error rate per row, predicted
-	Rate    rate                      `json:"rate"`
-	NI      sequential.NonInferiority `json:"ni"`
-	Tests   []testState               `json:"tests"`
-	Bounds  [][]rowBound              `json:"bounds"`
-	Warm    time.Time                 `json:"warm"` // latency tests are frozen until then
-	Warmups int                       `json:"warmups"`
-	Pods    int                       `json:"pods"` // of the canary
-	Guards  map[string]GuardPair      `json:"guards,omitempty"`
-	Interim int                       `json:"interim"` // interim looks done in this step
-	Looks   int                       `json:"looks"`   // looks done at the gate's end and the extension's
-	Minutes []minute                  `json:"minutes,omitempty"`
-	Fails   int                       `json:"fails,omitempty"`
+	Window []windowed                `json:"window"`
+	Rates  []rate                    `json:"rates"` // stable's error rate per row, predicted
+	Rate   rate                      `json:"rate"`
+	NI     sequential.NonInferiority `json:"ni"`
+	Tests  []testState               `json:"tests"`
+	// LeaveOut is of errors and, after that, of each latency metric.
+	LeaveOut  []leaveOut           `json:"leaveOut"`
+	Agreement []float64            `json:"agreement"` // per test
+	Bounds    [][]rowBound         `json:"bounds"`
+	Warm      time.Time            `json:"warm"` // latency tests are frozen until then
+	Warmups   int                  `json:"warmups"`
+	Pods      int                  `json:"pods"` // of the canary
+	Guards    map[string]GuardPair `json:"guards,omitempty"`
+	Interim   int                  `json:"interim"` // interim looks done in this step
+	Looks     int                  `json:"looks"`   // looks done at the gate's end and the extension's
+	Minutes   []minute             `json:"minutes,omitempty"`
+	Fails     int                  `json:"fails,omitempty"`
 
 	Outcome outcome `json:"outcome"`
 }
@@ -139,6 +142,9 @@ func (j *Judge) Begin(s StepContext) error {
 	j.st.Minutes, j.st.Fails = nil, 0
 	for i := range j.st.Tests {
 		j.st.Tests[i].Step = sequential.Counts{}
+	}
+	for i := range j.st.LeaveOut {
+		j.st.LeaveOut[i].begin()
 	}
 	j.st.Outcome = outcome{Decision: Continue, Reason: ReasonInsufficientData, Message: "The step has just begun.", E: j.st.Outcome.E, Upper: 1}
 	return nil
@@ -223,12 +229,12 @@ func Restore(cfg Config, frozen Frozen, opts Options, data []byte) (*Judge, erro
 	if err != nil {
 		return nil, err
 	}
-	tests, want := len(j.st.Tests), j.st.Frozen
+	tests, absent, want := len(j.st.Tests), len(j.st.LeaveOut), j.st.Frozen
 	var st state
 	if err := json.Unmarshal(data, &st); err != nil {
 		return nil, fmt.Errorf("restore judge: %w", err)
 	}
-	if st.Frozen != want || len(st.Tests) != tests || len(st.Bounds) != len(j.bounds) {
+	if st.Frozen != want || len(st.Tests) != tests || len(st.Agreement) != tests || len(st.LeaveOut) != absent || len(st.Bounds) != len(j.bounds) {
 		return nil, errors.New("restore judge: the state belongs to other frozen parameters or another configuration: fold the samples again")
 	}
 	j.st, j.bounds, j.open = st, st.Bounds, true

@@ -32,10 +32,22 @@ type rowTally struct {
 
 type slowTally struct{ n, x [2]float64 }
 
-type podTally struct{ requests, errors float64 }
+type podTally struct {
+	requests, errors float64
+	slow             []slowTally // of the canary's pods, per latency metric
+}
 
 func (r *rowTally) counts() sequential.Counts {
 	return sequential.Counts{KC: r.k[Canary], NC: r.n[Canary], KS: r.k[Stable], NS: r.n[Stable]}
+}
+
+// parts are what each pod of the canary has in the counts of a test.
+func (t *tally) parts(of func(p *podTally) Count) map[string]Count {
+	out := make(map[string]Count, len(t.pods[Canary]))
+	for name, p := range t.pods[Canary] {
+		out[name] = of(&p)
+	}
+	return out
 }
 
 func (s *slowTally) counts() sequential.Counts {
@@ -78,9 +90,12 @@ func (j *Judge) tally(iv *Interval) *tally {
 		p := t.pods[c.Track][c.Pod]
 		p.requests += c.Requests
 		p.errors += c.Errors
+		if c.Track == Canary && p.slow == nil {
+			p.slow = make([]slowTally, len(j.slow))
+		}
 		t.pods[c.Track][c.Pod] = p
 		if !c.Latency.Empty() {
-			j.tallyLatency(t, r, row, c)
+			j.tallyLatency(t, r, p.slow, row, c)
 		}
 	}
 	for _, b := range iv.Business {
@@ -107,8 +122,9 @@ func (j *Judge) unlabelled(iv *Interval) bool {
 	return any[Stable] && any[Canary] && labelled[Stable] != labelled[Canary]
 }
 
-// tallyLatency counts a cell's requests above the row's bounds.
-func (j *Judge) tallyLatency(t *tally, r *rowTally, row int, c *Cell) {
+// tallyLatency counts a cell's requests above the row's bounds, for the row and for
+// the canary's pod.
+func (j *Judge) tallyLatency(t *tally, r *rowTally, pod []slowTally, row int, c *Cell) {
 	t.latency[c.Track].Add(&c.Latency)
 	if t.unlabelled {
 		return // the row's bounds are those of other routes
@@ -130,6 +146,10 @@ func (j *Judge) tallyLatency(t *tally, r *rowTally, row int, c *Cell) {
 		}
 		r.slow[q].n[c.Track] += total
 		r.slow[q].x[c.Track] += x
+		if len(pod) > 0 {
+			pod[q].n[c.Track] += total
+			pod[q].x[c.Track] += x
+		}
 	}
 }
 

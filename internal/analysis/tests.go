@@ -156,6 +156,14 @@ func (j *Judge) prepareTests() {
 		}
 	}
 	j.weigh(routes)
+	j.st.Agreement = make([]float64, len(j.tests))
+	for i := range j.st.Agreement {
+		j.st.Agreement[i] = 1
+	}
+	j.st.LeaveOut = []leaveOut{newLeaveOut(len(errorLifts))}
+	for range j.slow {
+		j.st.LeaveOut = append(j.st.LeaveOut, newLeaveOut(len(latencyLifts)))
+	}
 	j.st.NI = sequential.NewNonInferiority()
 	j.st.Rates = make([]rate, len(j.rows))
 	j.st.Rate = rate{}

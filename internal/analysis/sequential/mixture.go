@@ -1,6 +1,9 @@
 package sequential
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // The mixture's prior over times of the effect's start: InitialMass is on the
 // first interval of the rollout, the rest is spread over later starts so that
@@ -46,6 +49,13 @@ func NewMixture(sizes int) Mixture {
 		m.Logs[j] = minLog
 	}
 	return m
+}
+
+// Clone returns a copy that goes its own way.
+func (m *Mixture) Clone() Mixture {
+	c := *m
+	c.Logs = slices.Clone(m.Logs)
+	return c
 }
 
 // StartMass is the prior mass of an effect that starts at interval n.
