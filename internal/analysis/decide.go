@@ -301,8 +301,8 @@ func (j *Judge) exhausted() bool {
 	return g.Spread > 0 && events*g.Spread*g.Spread >= 1 && j.st.Step.NextWeight > j.st.Step.Weight
 }
 
-// noHarm names the bound on the excess where there is one: before a step without
-// a gate nothing is known to be at stake.
+// noHarm names the bound on the excess where there is one: with few requests all
+// of them may fail for less than the error budget.
 func noHarm(upper, limit float64) string {
 	text := "No harm found; an excess of errors is at most " + percent(upper)
 	if limit < 1 {
@@ -330,12 +330,16 @@ func (j *Judge) excessUpper(looked bool) float64 {
 }
 
 // excessLimit is the excess that a promotion allows: half a percentage point,
-// half of stable's own rate, or what costs the next step its error budget.
+// half of stable's own rate, or what costs the next step its error budget. A next
+// step without a gate is taken to last as long as this one.
 func (j *Judge) excessLimit() float64 {
 	ls := j.st.Rate.value(j.pool())
 	weight, gate := j.st.Step.NextWeight, time.Duration(j.st.Step.NextGate)
 	if weight <= 0 {
 		weight, gate = 1, 10*time.Minute
+	}
+	if gate <= 0 {
+		gate = time.Duration(j.st.Step.Gate) // it serves requests all the same
 	}
 	next := 0.0
 	if j.st.StepSeconds > 0 {

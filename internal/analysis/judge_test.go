@@ -270,3 +270,27 @@ func TestNoHarmNamesABoundThatBinds(t *testing.T) {
 		}
 	}
 }
+
+// Before 100 % without a gate an excess is bounded as before any other step: by
+// the requests that it would fail there.
+func TestAStepWithoutAGateHasAnErrorBudgetToo(t *testing.T) {
+	b := newBusy(t, 1, 20)
+	limit := func(next StepContext) float64 {
+		j := b.judge(t)
+		next.Weight, next.Start, next.Gate = 0.5, epoch, Duration(15*time.Minute)
+		if err := j.Begin(next); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 8 {
+			iv := b.interval(i)
+			if err := j.Add(&iv); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return j.excessLimit()
+	}
+	none, same := limit(StepContext{NextWeight: 1}), limit(StepContext{NextWeight: 1, NextGate: Duration(15 * time.Minute)})
+	if none != same || none > 0.05 {
+		t.Errorf("an excess of %.3g is allowed before a step without a gate, %.3g before one with this step's", none, same)
+	}
+}
