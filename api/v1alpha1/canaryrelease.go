@@ -141,12 +141,14 @@ type Workload struct {
 
 // Step is one stage of the rollout.
 type Step struct {
-	// Weight is the percent of the traffic that the canary gets.
-	// +kubebuilder:validation:Minimum=1
+	// Weight is the percent of the traffic that the canary gets. 0, which only the
+	// first step can have, is a dark canary: its pods run, and only testers reach
+	// them, by a rule of the route that is theirs.
+	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=100
 	Weight int32 `json:"weight"`
 	// Gate is how long the analysis watches before the next step; without it
-	// there is no analysis at this step.
+	// there is no analysis at this step. At weight 0 it is a time to wait.
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`

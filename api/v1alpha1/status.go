@@ -174,6 +174,15 @@ type Progress struct {
 	Contested bool `json:"contested,omitempty"`
 	// +optional
 	StableReplicas int32 `json:"stableReplicas,omitempty"`
+	// Sized is how many replicas the canary was given, and Resizes how often
+	// somebody else has set it to fewer in this step.
+	// +optional
+	Sized int32 `json:"sized,omitempty"`
+	// +optional
+	Resizes int32 `json:"resizes,omitempty"`
+	// LostSince is since when the canary has traffic and no ready pod.
+	// +optional
+	LostSince *metav1.MicroTime `json:"lostSince,omitempty"`
 	// Answers of the webhooks of this step, by stage: pass or fail.
 	// +kubebuilder:validation:MaxProperties=4
 	// +optional

@@ -617,6 +617,10 @@ func (in *Progress) DeepCopyInto(out *Progress) {
 		in, out := &in.PhaseStarted, &out.PhaseStarted
 		*out = (*in).DeepCopy()
 	}
+	if in.LostSince != nil {
+		in, out := &in.LostSince, &out.LostSince
+		*out = (*in).DeepCopy()
+	}
 	if in.Answers != nil {
 		in, out := &in.Answers, &out.Answers
 		*out = make(map[string]string, len(*in))

@@ -27,6 +27,12 @@ import (
 	"fairlead.dev/fairlead/telemetry"
 )
 
+// idle is how long a connection may be unused: longer than gateways keep theirs
+// (Traefik 90 s). A server that closes first loses the request that is just
+// being sent, also on a connection that was opened ahead and never used, for
+// which the time for a request's header counts.
+const idle = 2 * time.Minute
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
@@ -39,6 +45,7 @@ func run(ctx context.Context, args []string) error {
 	var c Config
 	flags := flag.NewFlagSet("shop", flag.ContinueOnError)
 	listen := flags.String("listen", ":8080", "address to serve on")
+	linger := flags.Duration("linger", 0, "how long to go on serving after SIGTERM, until gateways have heard of it")
 	flags.StringVar(&c.Fault.Route, "fault-route", "", "route that misbehaves, /cart/items for example; every route when empty")
 	flags.Float64Var(&c.Fault.ErrorRate, "fault-error-rate", 0, "share of requests to the faulty route that fail, 0 to 1")
 	flags.StringVar(&c.Fault.Exception, "fault-exception", "PaymentTimeout", "type of the exception of a failed request")
@@ -54,6 +61,9 @@ func run(ctx context.Context, args []string) error {
 	}
 	if err := c.Validate(); err != nil {
 		return err
+	}
+	if *linger < 0 || *linger > time.Minute {
+		return fmt.Errorf("-linger %v: want 0 to 1m", *linger)
 	}
 
 	shutdown, err := telemetry.Start(ctx, telemetry.WithServiceName("shop"))
@@ -71,7 +81,7 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	return serve(ctx, *listen, tellVersion(handler))
+	return serve(ctx, *listen, *linger, tellVersion(handler))
 }
 
 // tellVersion says in every answer which version gave it, so that whoever sends
@@ -97,13 +107,14 @@ func fromEnvironment(flags *flag.FlagSet) (err error) {
 	return err
 }
 
-// serve answers requests until ctx ends, then lets those under way finish.
-func serve(ctx context.Context, address string, handler http.Handler) error {
+// serve answers requests until ctx ends and for linger after that, then lets
+// those under way finish.
+func serve(ctx context.Context, address string, linger time.Duration, handler http.Handler) error {
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		return err
 	}
-	srv := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
+	srv := &http.Server{Handler: handler, ReadHeaderTimeout: idle, IdleTimeout: idle}
 	log.Print("shop: listening on ", listener.Addr())
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(listener) }()
@@ -111,6 +122,7 @@ func serve(ctx context.Context, address string, handler http.Handler) error {
 	case err := <-failed:
 		return err
 	case <-ctx.Done():
+		time.Sleep(linger)
 	}
 	drain, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()

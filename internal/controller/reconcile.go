@@ -273,7 +273,7 @@ func (r *Reconciler) ask(ctx context.Context, cr *v1alpha1.CanaryRelease, s *sce
 
 // question is what to look at: nil when the step has no gate, or has not begun.
 func (r *Reconciler) question(ctx context.Context, cr *v1alpha1.CanaryRelease, s *scene) (*question, error) {
-	if s.state.GateStarted.IsZero() || s.state.Step >= len(s.plan.Steps) || s.plan.Steps[s.state.Step].Gate == 0 {
+	if s.state.GateStarted.IsZero() || s.state.Step >= len(s.plan.Steps) || !s.plan.Steps[s.state.Step].Judged() {
 		return nil, nil
 	}
 	source, err := r.sources.samples(ctx, cr)
@@ -288,7 +288,7 @@ func (r *Reconciler) question(ctx context.Context, cr *v1alpha1.CanaryRelease, s
 		q.folded, q.foldedStep = v.StepRequests, int(v.StepIndex)
 	}
 	for i, started := range cr.Status.Progress.Gates {
-		if i >= len(s.plan.Steps) || s.plan.Steps[i].Gate == 0 {
+		if i >= len(s.plan.Steps) || !s.plan.Steps[i].Judged() {
 			continue
 		}
 		step := analysis.StepContext{

@@ -24,6 +24,7 @@ func stateOf(status *v1alpha1.CanaryReleaseStatus) rollout.State {
 		Started: timeOf(p.Started), GateStarted: timeOf(p.GateStarted), PhaseStarted: timeOf(p.PhaseStarted),
 		Approved: int(p.Approved), Reason: rollout.Reason(p.Reason), Message: p.Message,
 		Reasserts: int(p.Reasserts), Contested: p.Contested, StableReplicas: p.StableReplicas,
+		Sized: p.Sized, Resizes: int(p.Resizes), LostSince: timeOf(p.LostSince),
 	}
 }
 
@@ -35,6 +36,7 @@ func progressOf(before *v1alpha1.Progress, s rollout.State) *v1alpha1.Progress {
 		Started: microTime(s.Started), GateStarted: microTime(s.GateStarted), PhaseStarted: microTime(s.PhaseStarted),
 		Approved: bounded(s.Approved), Reason: string(s.Reason), Message: cut(s.Message),
 		Reasserts: bounded(s.Reasserts), Contested: s.Contested, StableReplicas: s.StableReplicas,
+		Sized: s.Sized, Resizes: bounded(s.Resizes), LostSince: microTime(s.LostSince),
 	}
 	if before == nil || before.Template != p.Template || before.Attempt != p.Attempt {
 		before = &v1alpha1.Progress{Step: p.Step}

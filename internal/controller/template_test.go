@@ -119,6 +119,7 @@ func TestStateIsKept(t *testing.T) {
 	s := rollout.State{
 		Template: "abc", Attempt: 2, Phase: rollout.PhaseProgressing, Step: 1, Started: at, GateStarted: at.Add(time.Minute), PhaseStarted: at,
 		Approved: 1, Reason: rollout.ReasonGate, Message: "m", Reasserts: 3, Contested: true, StableReplicas: 4,
+		Sized: 2, Resizes: 1, LostSince: at.Add(2 * time.Minute),
 	}
 	first := metav1.NewMicroTime(at)
 	before := &v1alpha1.Progress{Template: "abc", Attempt: 2, Step: 1, Gates: []metav1.MicroTime{first}, Answers: map[string]string{"gate": "pass"}}

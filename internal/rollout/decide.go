@@ -47,6 +47,14 @@ type Action struct {
 // controller is not fought.
 const MaxReasserts = 5
 
+// MaxResizes is how often a canary that somebody else scales down within a step
+// is given its pods again: an autoscaler that wants fewer is not fought for ever.
+const MaxResizes = 5
+
+// lostAfter is how long a canary with traffic may be without a ready pod: a
+// restart of its only pod passes in less.
+const lostAfter = 30 * time.Second
+
 // recheck is when a wait ends at the latest that only events should end: a
 // lost event delays a rollout by this, and is never more than that.
 const recheck = 30 * time.Second
@@ -104,6 +112,7 @@ func (d *decider) wait(reason Reason, format string, args ...any) Action {
 func (d *decider) enter(phase Phase) {
 	d.state.Phase, d.state.PhaseStarted = phase, d.seen.Now
 	d.state.Reasserts, d.state.Contested = 0, false
+	d.state.Resizes, d.state.LostSince = 0, time.Time{}
 }
 
 func (d *decider) delete() Action {
@@ -158,6 +167,8 @@ func (d *decider) progress() Action {
 		return d.beginRollback(ReasonCanaryBroken, o.Canary.Broken)
 	case !o.Canary.Exists:
 		return d.beginRollback(ReasonCanaryBroken, "the canary workload is gone")
+	case d.lost():
+		return d.beginRollback(ReasonCanaryBroken, fmt.Sprintf("none of the canary's pods has been ready for %s, and it has %d %% of the traffic", lostAfter, o.Weight))
 	case o.Verdict == DecisionRollback && o.Error == "" && !d.state.GateStarted.IsZero():
 		return d.beginRollback(ReasonAnalysis, verdictText(o))
 	case o.Now.Sub(d.state.Started) >= d.plan.Deadline:
@@ -179,17 +190,52 @@ func (d *decider) progress() Action {
 	return d.gate(step)
 }
 
+// lost reports whether the canary's traffic has gone nowhere for too long: its
+// node is gone, or none of its pods is ready any more. Where stable has no ready
+// pod either, nobody is blamed, and there is nowhere to send the traffic.
+func (d *decider) lost() bool {
+	o := d.seen
+	if o.Weight == 0 || o.Canary.Ready > 0 || o.Stable.Ready == 0 {
+		d.state.LostSince = time.Time{}
+		return false
+	}
+	if d.state.LostSince.IsZero() || d.state.LostSince.After(o.Now) {
+		d.state.LostSince = o.Now
+	}
+	return o.Now.Sub(d.state.LostSince) >= lostAfter
+}
+
+// size gives the canary the pods that a weight needs. done is false while it has
+// fewer than it was given for that, and the action is what to do about it.
+func (d *decider) size(weight int) (a Action, done bool) {
+	o := d.seen
+	need := Capacity(d.stableReplicas(), weight)
+	if o.Canary.Desired >= need {
+		d.state.Sized = need
+		return a, true
+	}
+	if o.Canary.Desired < d.state.Sized {
+		if d.state.Resizes >= MaxResizes {
+			return d.wait(ReasonSizing, "somebody else, an autoscaler perhaps, keeps the canary at %d pods, and %d %% need %d: let it have as many", o.Canary.Desired, weight, need), false
+		}
+		d.state.Resizes++
+	}
+	d.state.Sized = need
+	a = d.act(ActScaleCanary, ReasonSizing, "%d %% need %d canary pods", weight, need)
+	a.Replicas = need
+	return a, false
+}
+
 // shift brings the traffic to the step's weight: capacity first.
 func (d *decider) shift(step Step) Action {
 	o := d.seen
-	if o.Weight == step.Weight {
-		d.state.GateStarted, d.state.Reasserts = o.Now, 0
-		return d.act(ActNext, ReasonGate, "the canary gets %d %%: the gate of %s begins", step.Weight, step.Gate)
+	if o.Weight == step.Weight && step.Weight > 0 {
+		return d.beginGate(step)
 	}
 	switch {
 	case o.Paused:
 		return d.act(ActWait, ReasonPaused, "paused at %d %%", o.Weight)
-	case !o.InWindow:
+	case !o.InWindow && step.Weight > o.Weight:
 		return d.wait(ReasonWindow, "outside the time windows in which weight may rise")
 	case o.Webhooks[StageBeforeStep] == AnswerFail:
 		return d.beginRollback(ReasonWebhook, "a webhook before the step said no")
@@ -198,18 +244,27 @@ func (d *decider) shift(step Step) Action {
 		a.Stage = StageBeforeStep
 		return a
 	}
-	need := Capacity(d.stableReplicas(), step.Weight)
-	switch {
-	case o.Canary.Desired < need:
-		a := d.act(ActScaleCanary, ReasonSizing, "%d %% need %d canary pods", step.Weight, need)
-		a.Replicas = need
+	if a, done := d.size(step.Weight); !done {
 		return a
+	}
+	switch need := Capacity(d.stableReplicas(), step.Weight); {
 	case o.Canary.Ready < need:
 		return d.wait(ReasonSizing, "%d of %d canary pods ready for %d %%", o.Canary.Ready, need, step.Weight)
+	case o.Weight == step.Weight:
+		return d.beginGate(step)
 	}
 	a := d.act(ActSetWeight, ReasonShifting, "giving the canary %d %%", step.Weight)
 	a.Weight = step.Weight
 	return a
+}
+
+// beginGate notes that the step's weight is observed.
+func (d *decider) beginGate(step Step) Action {
+	d.state.GateStarted, d.state.Reasserts, d.state.Resizes = d.seen.Now, 0, 0
+	if step.Weight == 0 {
+		return d.act(ActNext, ReasonGate, "the canary is there, and gets none of the traffic")
+	}
+	return d.act(ActNext, ReasonGate, "the canary gets %d %%: the gate of %s begins", step.Weight, step.Gate)
 }
 
 // stableReplicas is what stable needs for all of the traffic: the larger of
@@ -245,18 +300,25 @@ func (d *decider) gate(step Step) Action {
 	if o.Approve {
 		d.state.Approved = d.state.Step + 1
 	}
+	if a, done := d.size(step.Weight); !done && a.Kind == ActScaleCanary {
+		return a // stable was scaled, or the canary was
+	}
 	switch {
 	case o.Webhooks[StageGate] == AnswerFail:
 		return d.beginRollback(ReasonWebhook, "a webhook at the gate said no")
 	case o.Paused:
 		return d.act(ActWait, ReasonPaused, "paused at %d %%", step.Weight)
-	case step.Gate > 0 && o.Error != "":
+	case step.Judged() && o.Error != "":
 		return d.wait(ReasonAnalysisError, "holding at %d %%: the analysis could not be made: %s", step.Weight, o.Error)
+	case step.Gate > 0 && o.Now.Before(gateEnd) && !step.Judged():
+		a := d.act(ActWait, ReasonGate, "dark until %s", gateEnd.UTC().Format(time.RFC3339))
+		a.Until = earlier(gateEnd, o.Now.Add(recheck))
+		return a
 	case step.Gate > 0 && o.Now.Before(gateEnd):
 		a := d.act(ActWait, ReasonGate, "at %d %% until %s: %s", step.Weight, gateEnd.UTC().Format(time.RFC3339), verdictText(o))
 		a.Until = earlier(gateEnd, o.Now.Add(recheck))
 		return a
-	case step.Gate > 0 && o.Verdict != DecisionPromote:
+	case step.Judged() && o.Verdict != DecisionPromote:
 		return d.wait(ReasonGate, "at %d %%, beyond the gate's time: %s", step.Weight, verdictText(o))
 	case o.Webhooks[StageGate] == AnswerNone:
 		a := d.act(ActWebhook, ReasonCallingWebhook, "asking the webhooks at the gate of %d %%", step.Weight)
@@ -269,7 +331,7 @@ func (d *decider) gate(step Step) Action {
 		return d.act(ActNext, ReasonPromoting, "all steps passed")
 	}
 	d.state.Step++
-	d.state.GateStarted, d.state.Reasserts = time.Time{}, 0
+	d.state.GateStarted, d.state.Reasserts, d.state.Resizes = time.Time{}, 0, 0
 	return d.act(ActNext, ReasonSizing, "passed at %d %%: next %d %%", step.Weight, d.plan.Steps[d.state.Step].Weight)
 }
 

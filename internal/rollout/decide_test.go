@@ -20,6 +20,9 @@ func atGate(step int) (State, Observation) {
 	return s, o
 }
 
+// dark are the default steps behind one without traffic.
+func dark() []Step { return append([]Step{{Weight: 0, Gate: 10 * time.Minute}}, DefaultSteps()...) }
+
 func TestDecide(t *testing.T) {
 	type change func(*Plan, *State, *Observation)
 	cases := []struct {
@@ -89,6 +92,41 @@ func TestDecide(t *testing.T) {
 		{"and it must be ready", func(_ *Plan, s *State, o *Observation) {
 			s.Step, s.GateStarted, o.Weight, o.Canary.Ready, o.Canary.Desired = 2, time.Time{}, 25, 4, 5
 		}, ActWait, ReasonSizing, 0, PhaseProgressing},
+		{"a canary without a ready pod is given a moment", func(_ *Plan, _ *State, o *Observation) { o.Canary.Ready = 0 }, ActWait, ReasonGate, 0, PhaseProgressing},
+		{"and no more: its traffic goes nowhere", func(_ *Plan, s *State, o *Observation) {
+			o.Canary.Ready, s.LostSince = 0, o.Now.Add(-lostAfter)
+		}, ActSetWeight, ReasonCanaryBroken, 0, PhaseRollingBack},
+		{"but it is not to blame when stable is gone too", func(_ *Plan, s *State, o *Observation) {
+			o.Canary.Ready, o.Stable.Ready, s.LostSince = 0, 0, o.Now.Add(-lostAfter)
+		}, ActWait, ReasonGate, 0, PhaseProgressing},
+		{"stable was scaled in a gate: the canary follows", func(_ *Plan, _ *State, o *Observation) {
+			o.Stable.Desired, o.Canary.Desired, o.Canary.Ready = 40, 1, 1
+		}, ActScaleCanary, ReasonSizing, 0, PhaseProgressing},
+		{"the canary was scaled down in a gate: it gets its pods again", func(_ *Plan, s *State, o *Observation) {
+			o.Stable.Desired, o.Canary.Desired, o.Canary.Ready, s.Sized, s.Resizes = 40, 1, 1, 2, MaxResizes-1
+		}, ActScaleCanary, ReasonSizing, 0, PhaseProgressing},
+		{"but an autoscaler is not fought for ever", func(_ *Plan, s *State, o *Observation) {
+			o.Stable.Desired, o.Canary.Desired, o.Canary.Ready, s.Sized, s.Resizes = 40, 1, 1, 2, MaxResizes
+		}, ActWait, ReasonGate, 0, PhaseProgressing},
+		{"nor given traffic that it has no pods for", func(_ *Plan, s *State, o *Observation) {
+			s.Step, s.GateStarted, o.Weight, o.Canary.Desired, o.Canary.Ready, s.Sized, s.Resizes = 2, time.Time{}, 25, 1, 1, 3, MaxResizes
+		}, ActWait, ReasonSizing, 0, PhaseProgressing},
+		{"a dark canary gets its pods first", func(p *Plan, s *State, o *Observation) {
+			p.Steps = dark()
+			s.GateStarted, o.Weight, o.Canary.Desired, o.Canary.Ready = time.Time{}, 0, 0, 0
+		}, ActScaleCanary, ReasonSizing, 0, PhaseProgressing},
+		{"and then its gate begins", func(p *Plan, s *State, o *Observation) {
+			p.Steps = dark()
+			s.GateStarted, o.Weight, o.InWindow = time.Time{}, 0, false
+		}, ActNext, ReasonGate, 0, PhaseProgressing},
+		{"which is a time, and needs no verdict", func(p *Plan, _ *State, o *Observation) {
+			p.Steps = dark()
+			o.Weight, o.Error, o.Now = 0, "503", t0.Add(10*time.Minute)
+		}, ActNext, ReasonSizing, 0, PhaseProgressing},
+		{"a dark canary with traffic is a changed route", func(p *Plan, _ *State, o *Observation) {
+			p.Steps = dark()
+			o.Weight = 5
+		}, ActSetWeight, ReasonShifting, 0, PhaseProgressing},
 		{"outside the window weight does not rise", func(_ *Plan, s *State, o *Observation) {
 			s.Step, s.GateStarted, o.Weight, o.InWindow = 1, time.Time{}, 5, false
 		}, ActWait, ReasonWindow, 0, PhaseProgressing},
@@ -289,6 +327,10 @@ func (w *world) disturb() {
 		if w.rng.IntN(6) == 0 {
 			w.o.Template = []string{"v3", "v4", "v5"}[w.rng.IntN(3)]
 		}
+	case 11:
+		w.o.Canary.Desired = int32(w.rng.IntN(int(w.o.Canary.Desired) + 1)) // another autoscaler
+	case 12:
+		w.o.Stable.Ready = 0 // the other node
 	case 10:
 		if w.rng.IntN(8) == 0 {
 			w.o.Abort = true
@@ -311,7 +353,8 @@ func TestValidateNamesFieldAndValue(t *testing.T) {
 	for want, change := range map[string]func(*Plan){
 		"steps[1].weight: 5: want more than the 5":  func(p *Plan) { p.Steps[1].Weight = 5 },
 		"steps[3].weight: 90: the last step must":   func(p *Plan) { p.Steps[3].Weight = 90 },
-		"steps[0].weight: 0: want 1 to 100":         func(p *Plan) { p.Steps[0].Weight = 0 },
+		"steps[1].weight: 0: want more than the 5":  func(p *Plan) { p.Steps[1].Weight = 0 },
+		"steps[0].weight: -1: want 0 to 100":        func(p *Plan) { p.Steps[0].Weight = -1 },
 		"deadline: 30m0s: want more than the 35m0s": func(p *Plan) { p.Deadline = 30 * time.Minute },
 		`onInconclusive: "pray": want "rollback"`:   func(p *Plan) { p.OnInconclusive = "pray" },
 		"steps[0].gate: -1s: want a duration of 0":  func(p *Plan) { p.Steps[0].Gate = -time.Second },

@@ -16,10 +16,18 @@ import (
 
 // Step is one stage of the rollout.
 type Step struct {
-	Weight   int           // percent of the traffic that the canary gets, 1 to 100
-	Gate     time.Duration // how long the analysis watches before the next step; 0 = no gate
-	Approval bool          // a person must approve before the next step
+	// Weight is the percent of the traffic that the canary gets, 1 to 100. 0 is a
+	// dark canary: it has its pods, and only testers reach it, by a rule of the
+	// route that is theirs. It can only be first.
+	Weight int
+	// Gate is how long the analysis watches before the next step; 0 = no gate. A
+	// dark canary has no users to be judged by: there it is a time to wait.
+	Gate     time.Duration
+	Approval bool // a person must approve before the next step
 }
+
+// Judged reports whether the analysis has a say in the step.
+func (s Step) Judged() bool { return s.Gate > 0 && s.Weight > 0 }
 
 // Policy says what to do when the analysis cannot decide.
 type Policy string
@@ -78,11 +86,11 @@ func (p Plan) Validate() error {
 	if len(p.Steps) == 0 {
 		return fmt.Errorf("steps: want at least one")
 	}
-	last := 0
+	last := -1
 	for i, s := range p.Steps {
 		switch {
-		case s.Weight < 1 || s.Weight > 100:
-			return fmt.Errorf("steps[%d].weight: %d: want 1 to 100", i, s.Weight)
+		case s.Weight < 0 || s.Weight > 100:
+			return fmt.Errorf("steps[%d].weight: %d: want 0 to 100", i, s.Weight)
 		case s.Weight <= last:
 			return fmt.Errorf("steps[%d].weight: %d: want more than the %d of the step before", i, s.Weight, last)
 		case s.Gate < 0:

@@ -54,6 +54,13 @@ type State struct {
 
 	// StableReplicas is how many replicas stable wanted when the rollout began.
 	StableReplicas int32 `json:"stableReplicas,omitempty"`
+	// Sized is how many replicas the canary was given, and Resizes how often
+	// somebody else has set it to fewer since the step began.
+	Sized   int32 `json:"sized,omitempty"`
+	Resizes int   `json:"resizes,omitempty"`
+	// LostSince is since when the canary has traffic and no ready pod, although
+	// stable has; zero while it is not so.
+	LostSince time.Time `json:"lostSince,omitzero"`
 }
 
 // Reason is why a rollout was rolled back, ended or waits, in the words of a
@@ -63,7 +70,7 @@ type Reason string
 // The reasons.
 const (
 	ReasonAnalysis         Reason = "AnalysisFailed"   // the verdict was rollback
-	ReasonCanaryBroken     Reason = "CanaryBroken"     // Kubernetes knows: crash loop, image, never ready
+	ReasonCanaryBroken     Reason = "CanaryBroken"     // Kubernetes knows: crash loop, image, no pod left
 	ReasonAborted          Reason = "Aborted"          // a person
 	ReasonInconclusive     Reason = "Inconclusive"     // the deadline came without a decision
 	ReasonWebhook          Reason = "WebhookFailed"    // a webhook said no

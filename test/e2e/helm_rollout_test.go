@@ -34,6 +34,7 @@ env:
   OTEL_METRIC_EXPORT_INTERVAL: "1000"
   OTEL_BSP_SCHEDULE_DELAY: "500"
   SHOP_ERROR_RATE: "0"
+  SHOP_LINGER: 3s
 `, shopImage, s.otlp))
 	s.must("install", "shop", appChart, "--values", values, "--wait")
 	s.apply(fmt.Sprintf(`

@@ -65,12 +65,12 @@ func cutLine(text, prefix string) string {
 // annotate sets an annotation as people do.
 func (s *canaryScene) annotate(name, value string) {
 	s.t.Helper()
-	s.kubectl("-n", s.namespace, "annotate", "--overwrite", "canaryrelease", "shop", name+"="+value)
+	s.kubectl("-n", s.namespace, "annotate", "--overwrite", "canaryrelease", s.app, name+"="+value)
 }
 
 func (s *canaryScene) setWeight(canary int) {
 	s.t.Helper()
-	s.kubectl("-n", s.namespace, "patch", "httproute", "shop", "--type=json", "-p",
+	s.kubectl("-n", s.namespace, "patch", "httproute", s.app, "--type=json", "-p",
 		fmt.Sprintf(`[{"op":"replace","path":"/spec/rules/0/backendRefs/0/weight","value":%d},{"op":"replace","path":"/spec/rules/0/backendRefs/1/weight","value":%d}]`, 100-canary, canary))
 }
 

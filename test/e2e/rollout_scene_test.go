@@ -41,7 +41,10 @@ var (
 // server and users.
 type canaryScene struct {
 	*scene
-	server, otlp string // of `fairlead server`
+	app          string           // name of the shop, its service.name too
+	server, otlp string           // of `fairlead server`
+	source       *exec.Cmd        // that server
+	serve        func() *exec.Cmd // starts it again, with what it had
 	front        *front
 	controller   *exec.Cmd
 	log          *safeBuffer
@@ -125,6 +128,13 @@ func newCanaryScene(t *testing.T) *canaryScene {
 	return s
 }
 
+// named is another shop beside this one, of the same server and controller.
+func (s *canaryScene) named(app string) *canaryScene {
+	other := *s
+	other.app, other.front = app, nil
+	return &other
+}
+
 func (s *canaryScene) installCRDs() {
 	s.t.Helper()
 	crdOnce.Do(func() { s.apply(s.fairlead("export", "crds").stdout) })
@@ -154,7 +164,7 @@ func newShop(t *testing.T) *canaryScene {
 	if errShop != nil {
 		t.Fatalf("image of the shop (make build): %v", errShop)
 	}
-	s := &canaryScene{scene: newScene(t, 4), log: &safeBuffer{}}
+	s := &canaryScene{scene: newScene(t, 4), app: "shop", log: &safeBuffer{}}
 	s.startServer(node)
 	return s
 }
@@ -174,7 +184,7 @@ func (s *canaryScene) openFront() {
 	s.front.forget()
 }
 
-func (s *canaryScene) host() string { return s.namespace + ".shop.example" }
+func (s *canaryScene) host() string { return s.namespace + "." + s.app + ".example" }
 
 func (s *canaryScene) newFront() *front {
 	gateway, err := url.Parse(os.Getenv("FAIRLEAD_TEST_GATEWAY"))
@@ -187,7 +197,8 @@ func (s *canaryScene) newFront() *front {
 			r.SetURL(gateway)
 			r.Out.Host = s.host()
 		},
-		Transport: &http.Transport{MaxIdleConnsPerHost: 64},
+		// The gateway gives up a connection that it has not heard of for a minute.
+		Transport: &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: 30 * time.Second},
 		ModifyResponse: func(r *http.Response) error {
 			version := r.Header.Get("X-App-Version")
 			n, _ := f.answered.LoadOrStore(version, &atomic.Int64{})
@@ -225,7 +236,11 @@ func (s *canaryScene) startServer(node string) {
 	s.t.Helper()
 	query, otlp := freePort(s.t, node), freePort(s.t, node)
 	s.server, s.otlp = "http://"+query, "http://"+otlp
-	s.background(nil, "server", "--data", s.t.TempDir(), "--http", query, "--otlp-http", otlp, "--otlp-grpc", "off", "--insecure", "--log-level", "warn")
+	data := s.t.TempDir()
+	s.serve = func() *exec.Cmd {
+		return s.background(nil, "server", "--data", data, "--http", query, "--otlp-http", otlp, "--otlp-grpc", "off", "--insecure", "--log-level", "warn")
+	}
+	s.source = s.serve()
 	s.await("the server", 30*time.Second, func() bool {
 		resp, err := http.Get(s.server + "/readyz")
 		if err != nil {
@@ -282,7 +297,7 @@ func (s *canaryScene) identity() string {
 
 // startController runs the controller of this test's namespace alone, with its
 // own permissions.
-func (s *canaryScene) startController() {
+func (s *canaryScene) startController(more ...string) {
 	s.t.Helper()
 	if s.kubeconfig == "" {
 		s.kubeconfig = s.identity()
@@ -291,7 +306,7 @@ func (s *canaryScene) startController() {
 		"controller", "--kubeconfig", s.kubeconfig, "--namespace", s.namespace, "--leader-namespace", s.namespace, "--lease-duration", "3s", "--server", s.server,
 		"--metrics", "0", "--health", "0", "--drain", "5s",
 	}
-	s.controller = s.background([]string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + s.otlp}, args...)
+	s.controller = s.background([]string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + s.otlp}, append(args, more...)...)
 }
 
 // killController ends it as a node that goes does.
@@ -317,19 +332,25 @@ func (s *canaryScene) tryApply(manifests string) (string, error) {
 // manifests are the shop in two tracks, two Services and a route: nothing of
 // fairlead's.
 func (s *canaryScene) manifests() string {
-	return s.deployment("shop", "stable", "1.0.0", 2) + s.deployment("shop-canary", "canary", "1.0.0", 0) +
-		s.service("shop", "stable") + s.service("shop-canary", "canary") + fmt.Sprintf(`---
+	return s.deployment(s.app, "stable", "1.0.0", 2) + s.deployment(s.canary(), "canary", "1.0.0", 0) + s.entrance()
+}
+
+func (s *canaryScene) canary() string { return s.app + "-canary" }
+
+// entrance is the two Services and the route of the shop.
+func (s *canaryScene) entrance() string {
+	return s.service(s.app, "stable") + s.service(s.canary(), "canary") + fmt.Sprintf(`---
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
-metadata: {name: shop, namespace: %[1]s}
+metadata: {name: %[3]s, namespace: %[1]s}
 spec:
   parentRefs: [{name: gateway, namespace: default}]
   hostnames: [%[2]q]
   rules:
   - backendRefs:
-    - {name: shop, port: 80, weight: 100}
-    - {name: shop-canary, port: 80, weight: 0}
-`, s.namespace, s.host())
+    - {name: %[3]s, port: 80, weight: 100}
+    - {name: %[3]s-canary, port: 80, weight: 0}
+`, s.namespace, s.host(), s.app)
 }
 
 func (s *canaryScene) service(name, track string) string {
@@ -337,8 +358,8 @@ func (s *canaryScene) service(name, track string) string {
 apiVersion: v1
 kind: Service
 metadata: {name: %s, namespace: %s}
-spec: {selector: {app: shop, track: %s}, ports: [{port: 80, targetPort: 8080}]}
-`, name, s.namespace, track)
+spec: {selector: {app: %s, track: %s}, ports: [{port: 80, targetPort: 8080}]}
+`, name, s.namespace, s.app, track)
 }
 
 // deployment is a track of the shop; more are further variables, name=value.
@@ -346,8 +367,8 @@ spec: {selector: {app: shop, track: %s}, ports: [{port: 80, targetPort: 8080}]}
 func (s *canaryScene) deployment(name, track, version string, replicas int, more ...string) string {
 	env := ""
 	for _, kv := range append([]string{
-		"APP_VERSION=" + version, "DEPLOYMENT_TRACK=" + track, "OTEL_EXPORTER_OTLP_ENDPOINT=" + s.otlp,
-		"OTEL_METRIC_EXPORT_INTERVAL=1000", "OTEL_BSP_SCHEDULE_DELAY=500", "SHOP_ERROR_RATE=0",
+		"OTEL_SERVICE_NAME=" + s.app, "APP_VERSION=" + version, "DEPLOYMENT_TRACK=" + track, "OTEL_EXPORTER_OTLP_ENDPOINT=" + s.otlp,
+		"OTEL_METRIC_EXPORT_INTERVAL=1000", "OTEL_BSP_SCHEDULE_DELAY=500", "SHOP_ERROR_RATE=0", "SHOP_LINGER=3s",
 	}, more...) {
 		k, v, _ := strings.Cut(kv, "=")
 		env += fmt.Sprintf("        - {name: %s, value: %q}\n", k, v)
@@ -361,10 +382,10 @@ apiVersion: apps/v1
 kind: Deployment
 metadata: {name: %[1]s, namespace: %[2]s}
 spec:
-%[5]s  selector: {matchLabels: {app: shop, track: %[3]s}}
+%[5]s  selector: {matchLabels: {app: %[7]s, track: %[3]s}}
   strategy: {rollingUpdate: {maxUnavailable: 0, maxSurge: 1}}
   template:
-    metadata: {labels: {app: shop, track: %[3]s}}
+    metadata: {labels: {app: %[7]s, track: %[3]s}}
     spec:
       terminationGracePeriodSeconds: 15
       containers:
@@ -375,7 +396,7 @@ spec:
         env:
 %[4]s        - name: POD_NAME
           valueFrom: {fieldRef: {fieldPath: metadata.name}}
-`, name, s.namespace, track, env, scale, shopImage)
+`, name, s.namespace, track, env, scale, shopImage, s.app)
 }
 
 // canaryRelease is a CanaryRelease with short gates; lines of yaml replace or
@@ -384,13 +405,13 @@ func (s *canaryScene) canaryRelease(spec string) string {
 	return fmt.Sprintf(`---
 apiVersion: fairlead.dev/v1alpha1
 kind: CanaryRelease
-metadata: {name: shop, namespace: %s}
+metadata: {name: %[2]s, namespace: %[1]s}
 spec:
-  service: shop
-  stable: {workload: {name: shop}, service: shop}
-  canary: {workload: {name: shop-canary}, service: shop-canary}
-  traffic: {httpRoute: {name: shop}}
-%s`, s.namespace, spec)
+  service: %[2]s
+  stable: {workload: {name: %[2]s}, service: %[2]s}
+  canary: {workload: {name: %[2]s-canary}, service: %[2]s-canary}
+  traffic: {httpRoute: {name: %[2]s}}
+%[3]s`, s.namespace, s.app, spec)
 }
 
 // shortGates takes a good canary to 100 in about a minute.
@@ -426,7 +447,7 @@ func (s *canaryScene) users(rate float64) (stop func() load.Stats) {
 func (s *canaryScene) get() v1alpha1.CanaryRelease {
 	s.t.Helper()
 	var cr v1alpha1.CanaryRelease
-	if err := json.Unmarshal([]byte(s.kubectl("-n", s.namespace, "get", "canaryrelease", "shop", "-o", "json")), &cr); err != nil {
+	if err := json.Unmarshal([]byte(s.kubectl("-n", s.namespace, "get", "canaryrelease", s.app, "-o", "json")), &cr); err != nil {
 		s.t.Fatal(err)
 	}
 	return cr
@@ -472,5 +493,5 @@ func (s *canaryScene) story() string {
 // weight is what the route gives the canary.
 func (s *canaryScene) weight() string {
 	s.t.Helper()
-	return s.kubectl("-n", s.namespace, "get", "httproute", "shop", "-o", `jsonpath={.spec.rules[0].backendRefs[?(@.name=="shop-canary")].weight}`)
+	return s.kubectl("-n", s.namespace, "get", "httproute", s.app, "-o", fmt.Sprintf(`jsonpath={.spec.rules[-1:].backendRefs[?(@.name==%q)].weight}`, s.canary()))
 }

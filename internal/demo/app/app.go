@@ -84,7 +84,7 @@ func serve(ctx context.Context, address string, handler http.Handler, started io
 	if err != nil {
 		return err
 	}
-	srv := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
+	srv := &http.Server{Handler: handler, ReadHeaderTimeout: 2 * time.Minute} // longer than the proxy keeps idle connections
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(listener) }()
 	fmt.Fprintln(started, listener.Addr())

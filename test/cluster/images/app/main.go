@@ -52,7 +52,8 @@ func run(ctx context.Context, c config) error {
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", c.address, err)
 	}
-	server := &http.Server{Handler: newHandler(c, time.Now()), ReadHeaderTimeout: 10 * time.Second}
+	// Longer than a gateway keeps a connection that it has opened ahead: who closes first loses a request.
+	server := &http.Server{Handler: newHandler(c, time.Now()), ReadHeaderTimeout: 2 * time.Minute}
 	logf("listening on %s", listener.Addr())
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
