@@ -51,3 +51,21 @@ type Samples struct {
 	// Warnings are the server's; the judge shows them.
 	Warnings []string
 }
+
+// ExemplarSource is a Source whose metrics name traces of requests.
+type ExemplarSource interface {
+	// Exemplars returns those of the canary's requests, newest first. Query's
+	// lookback does not matter.
+	Exemplars(ctx context.Context, q Query) ([]Exemplar, error)
+}
+
+// Exemplar is a request of which the metrics name the trace.
+type Exemplar struct {
+	TraceID, SpanID string // hex; SpanID may be empty
+	Route           string
+	// Failed: the series counts failed requests.
+	Failed bool
+	// Seconds is how long it took, where the series says; 0 = unknown.
+	Seconds float64
+	Time    time.Time
+}

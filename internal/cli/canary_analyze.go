@@ -122,12 +122,12 @@ func (o *analyzeOptions) traceSource(file judge.File) (tracing.Source, error) {
 
 // explanation adds what the canary's traces say to a verdict of rollback. Not to
 // be able to ask changes no verdict.
-func (o *analyzeOptions) explanation(ctx context.Context, file judge.File, traces tracing.Source, subject judge.Subject, v analysis.Verdict, start time.Time) judge.Report {
+func (o *analyzeOptions) explanation(ctx context.Context, file judge.File, traces tracing.Source, metrics analysis.Source, subject judge.Subject, v analysis.Verdict, start time.Time) judge.Report {
 	filter := o.traces.filter()
 	if file.Traces != nil {
 		filter.Allow, filter.Deny = append(filter.Allow, file.Traces.Allow...), append(filter.Deny, file.Traces.Deny...)
 	}
-	r := judge.NewReport(ctx, v, traces, subject, start, o.now(), filter)
+	r := judge.NewReport(ctx, v, judge.Telemetry{Traces: traces, Metrics: metrics, Config: file.Analysis}, subject, start, o.now(), filter)
 	if r.ExplanationError != "" {
 		fmt.Fprintln(o.streams.Err, "traces:", r.ExplanationError)
 	}
@@ -203,7 +203,7 @@ func runAnalyze(ctx context.Context, o analyzeOptions) error {
 		fmt.Fprintln(o.streams.Err, "note:", note)
 	}
 	v := session.Judge().Verdict()
-	report := o.explanation(context.WithoutCancel(ctx), file, traces, subject, v, start)
+	report := o.explanation(context.WithoutCancel(ctx), file, traces, source, subject, v, start)
 	o.record(ctx, subject, report, began)
 	if err := o.report(subject, report); err != nil {
 		return err

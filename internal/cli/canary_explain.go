@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -9,7 +10,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"fairlead.dev/fairlead/internal/analysis"
+	"fairlead.dev/fairlead/internal/api"
 	"fairlead.dev/fairlead/internal/explain"
+	"fairlead.dev/fairlead/internal/judge"
+	"fairlead.dev/fairlead/internal/prom"
 	"fairlead.dev/fairlead/internal/tracing"
 )
 
@@ -18,6 +23,8 @@ type explainOptions struct {
 	traces        traceFlags
 	output        outputFlag
 	stableVersion string
+	prometheus    string
+	preset        string
 	now           func() time.Time
 }
 
@@ -30,11 +37,15 @@ func newCanaryExplainCommand(s Streams) *cobra.Command {
 and with stable's failing ones (what is new?), and the traces slower than
 stable's p99 on the same route with the others.
 
+Failed and slow requests whose traces the metrics name by exemplars are read
+too: those of the fairlead server, or of --prometheus.
+
 What is named is over-represented: an association, which traces can show, and
 not a cause, which they cannot. Nothing is named when nothing stands out.`,
 		Example: `  fairlead canary explain --service checkout --version 2.1.0
   fairlead canary explain --service checkout --version 2.1.0 --stable-version 2.0.3 -o json
-  fairlead canary explain --service checkout --version 2.1.0 --deny app.customer`,
+  fairlead canary explain --service checkout --version 2.1.0 --deny app.customer
+  fairlead canary explain --service checkout --version 2.1.0 --tempo http://tempo:3200 --prometheus http://prometheus:9090`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := o.output.check(); err != nil {
@@ -49,6 +60,8 @@ not a cause, which they cannot. Nothing is named when nothing stands out.`,
 	o.traces.bind(cmd)
 	o.output.bind(cmd, "text", "json", "yaml")
 	cmd.Flags().StringVar(&o.stableVersion, "stable-version", "", "service.version of stable; without it the track alone tells")
+	cmd.Flags().StringVar(&o.prometheus, "prometheus", "", "URL of a Prometheus whose exemplars name traces of the canary")
+	cmd.Flags().StringVar(&o.preset, "preset", "", "names of the series: semconv, legacy or rpc (default semconv)")
 	return cmd
 }
 
@@ -57,18 +70,52 @@ func runExplain(ctx context.Context, o explainOptions) error {
 	if err != nil {
 		return err
 	}
+	metrics, config, err := o.metrics()
+	if err != nil {
+		return err
+	}
 	canary := o.traces.canary(o.now())
-	canary.StableVersion = o.stableVersion
-	found, err := tracing.Explain(ctx, source, canary)
+	subject := judge.Subject{Service: canary.Service, CanaryVersion: canary.Version, StableVersion: o.stableVersion}
+	found, err := judge.Explain(ctx, judge.Telemetry{Traces: source, Metrics: metrics, Config: config}, subject, canary.Start, canary.End, canary.Filter)
 	if err != nil {
 		return err
 	}
 	if done, err := o.output.encode(o.streams.Out, found); done {
 		return err
 	}
-	printExplanation(o.streams.Out, found, o.traces.link)
+	printExplanation(o.streams.Out, *found, o.traces.link)
 	fmt.Fprintf(o.streams.Err, "Asked %s about the last %s.\n", name, short(o.traces.since))
 	return nil
+}
+
+// metrics is where exemplars are: the Prometheus that was named, or the fairlead
+// server where traces are its own too; nil for none.
+func (o *explainOptions) metrics() (analysis.Source, analysis.Config, error) {
+	settings := map[string]string{}
+	if o.preset != "" {
+		settings["preset"] = o.preset
+	}
+	text, err := json.Marshal(settings)
+	if err != nil {
+		return nil, analysis.Config{}, err
+	}
+	config, err := analysis.Decode(text)
+	if err != nil {
+		return nil, config, fmt.Errorf("--preset: %w", err)
+	}
+	c := prom.Config{URL: o.prometheus, Retries: -1}
+	if c.URL == "" {
+		if o.traces.asked() {
+			return nil, config, nil
+		}
+		client := o.traces.server.client()
+		c.URL, c.BearerToken = strings.TrimRight(nameOr(client.Server, api.DefaultServer), "/")+"/prometheus", client.Token
+	}
+	client, err := prom.NewClient(c)
+	if err != nil {
+		return nil, config, fmt.Errorf("--prometheus: %w", err)
+	}
+	return prom.NewSource(client), config, nil
 }
 
 // printExplanation draws an explanation for people; link returns where a trace

@@ -234,17 +234,25 @@ func (t *teller) explain(cr *v1alpha1.CanaryRelease, before rollout.State) {
 	t.later(func(ctx context.Context) {
 		key := client.ObjectKeyFromObject(cr)
 		source, err := t.sources.traces(ctx, cr)
-		if err == nil && source == nil {
+		metrics, noMetrics := t.sources.samples(ctx, cr)
+		if err == nil && source == nil && metrics == nil {
 			return
+		}
+		config, noConfig := canary.Analysis(&cr.Spec)
+		if noMetrics != nil || noConfig != nil {
+			metrics = nil // the looks say so
 		}
 		subject := canary.Subject(&cr.Spec)
 		subject.CanaryVersion = cr.Status.CanaryVersion
 		var found *tracing.Explanation
 		if err == nil {
-			found, err = judge.Explain(ctx, source, subject, from, time.Now(), explain.Filter{})
+			found, err = judge.Explain(ctx, judge.Telemetry{Traces: source, Metrics: metrics, Config: config}, subject, from, time.Now(), explain.Filter{})
 		}
 		if err != nil {
 			log.FromContext(ctx).Info("the canary's failed traces cannot be read", "canaryRelease", key, "error", err.Error())
+			return
+		}
+		if found == nil {
 			return
 		}
 		e := &explained{rolloutID: cr.Status.RolloutID, explanation: found}

@@ -283,7 +283,7 @@ func (s *stage) rollOut(ctx context.Context, v version, before rollout.State) (r
 func (s *stage) explain(ctx context.Context, d *driver) error {
 	// The payment provider has a track of its own, which would read as the shop's.
 	filter := explain.Filter{Deny: []string{"deployment.track"}}
-	found, err := judge.Explain(ctx, s.traces, d.gate.subject, d.state.Started, time.Now(), filter)
+	found, err := judge.Explain(ctx, judge.Telemetry{Traces: s.traces, Metrics: s.source, Config: analysisConfig()}, d.gate.subject, d.state.Started, time.Now(), filter)
 	if err != nil {
 		return fmt.Errorf("explain the failed traces: %w", err)
 	}

@@ -241,7 +241,7 @@ func (h *Handler) Judge(ctx context.Context, q Request) (Report, error) {
 		return Report{Verdict: v}, nil
 	}
 	if kept.why == nil || kept.why.ExplanationError != "" {
-		report := NewReport(ctx, v, h.o.Traces, subject, from, now, explain.Filter{})
+		report := NewReport(ctx, v, Telemetry{Traces: h.o.Traces, Metrics: h.o.Source, Config: config}, subject, from, now, explain.Filter{})
 		kept.why = &report
 	}
 	report := *kept.why

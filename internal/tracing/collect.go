@@ -22,6 +22,9 @@ type Canary struct {
 	Match, StableMatch map[string]string
 	Start, End         time.Time
 	Filter             explain.Filter
+	// Named are requests of the canary whose traces its metrics name: traces
+	// that no search may find, because of sampling or a missing status.
+	Named []Named
 }
 
 // query returns the query of one of the two tracks. Where two versions tell
@@ -126,6 +129,10 @@ func Explain(ctx context.Context, s Source, c Canary) (Explanation, error) {
 			out.Notes = append(out.Notes, fmt.Sprintf("%d of the %s were named by the search and could not be read", g.found.Missing, g.name))
 		}
 	}
+	limits := explain.P99ByRoute(in.StableHealthy, c.Service)
+	if note := c.readNamed(ctx, s, &in, limits); note != "" {
+		out.Notes = append(out.Notes, note)
+	}
 	errorsIn := in
 	if groups[2].err != nil {
 		errorsIn.StableHealthy = nil // that stable does not fail is not known
@@ -136,7 +143,6 @@ func Explain(ctx context.Context, s Source, c Canary) (Explanation, error) {
 	}
 
 	slow := explain.Input{Service: c.Service, Filter: c.Filter, Slow: true}
-	limits := explain.P99ByRoute(in.StableHealthy, c.Service)
 	slow.Failing, slow.Healthy = limits.Split(in.Healthy, c.Service)
 	slow.StableFailing, slow.StableHealthy = limits.Split(in.StableHealthy, c.Service)
 	out.Slow = explain.Explain(slow)
