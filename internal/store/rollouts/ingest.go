@@ -122,6 +122,9 @@ func (w writer) put(r received) error {
 	if r.Phase.Ended() {
 		ended = 1
 	}
+	if err := w.complete(&r); err != nil {
+		return err
+	}
 	err := w.exec(`INSERT INTO rollouts (id, cluster, namespace, name, service, ended, at_ns, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 	  ON CONFLICT DO UPDATE SET cluster = excluded.cluster, namespace = excluded.namespace, name = excluded.name, service = excluded.service,
 	  ended = excluded.ended, at_ns = excluded.at_ns, record = excluded.record
@@ -159,6 +162,76 @@ func (w writer) put(r received) error {
 		return w.thin(r.ID, n)
 	}
 	return nil
+}
+
+// complete puts what only earlier records said into the later one of r and the
+// record that is kept: the newest verdict and explanation, which records of what
+// comes after the last look leave out, and stable's version from before it became
+// the canary's. When the kept one is the later, it is completed in place.
+func (w writer) complete(r *received) error {
+	var kept string
+	err := w.tx.QueryRowContext(w.ctx, "SELECT record FROM rollouts WHERE id = ?", r.ID).Scan(&kept)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	before, err := rollout.DecodeRecord([]byte(kept))
+	if err != nil {
+		return err
+	}
+	if before.At.After(r.At) {
+		body, err := with(kept, before, r.Record)
+		if err != nil || body == kept {
+			return err
+		}
+		return w.exec("UPDATE rollouts SET record = ? WHERE id = ?", body, r.ID)
+	}
+	r.body, err = with(r.body, r.Record, before)
+	return err
+}
+
+// with returns the later record's JSON with what it lacks from the earlier one.
+func with(body string, later, earlier rollout.Record) (string, error) {
+	set := map[string]any{}
+	if len(earlier.Verdict) > 0 && (len(later.Verdict) == 0 || lookedAt(earlier.Verdict).After(lookedAt(later.Verdict))) {
+		set["verdict"] = earlier.Verdict
+	}
+	if len(earlier.Explanation) > 0 && len(later.Explanation) == 0 {
+		set["explanation"] = earlier.Explanation
+	}
+	if later.StableVersion == later.CanaryVersion && earlier.StableVersion != "" {
+		set["stableVersion"] = earlier.StableVersion
+	}
+	if len(set) == 0 {
+		return body, nil
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(body), &fields); err != nil {
+		return "", err
+	}
+	for name, value := range set {
+		text, err := json.Marshal(value)
+		if err != nil {
+			return "", err
+		}
+		fields[name] = text
+	}
+	out, err := json.Marshal(fields)
+	if err != nil || len(out) > rollout.MaxRecordBytes {
+		return body, err // without what would make it too large
+	}
+	return string(out), nil
+}
+
+// lookedAt is when a verdict was reached; zero for none.
+func lookedAt(verdict json.RawMessage) time.Time {
+	var v struct {
+		At time.Time `json:"at"`
+	}
+	_ = json.Unmarshal(verdict, &v) // no time, then
+	return v.At
 }
 
 // thin removes a quarter of the looks of a rollout: first those between two that

@@ -214,3 +214,29 @@ func TestFilterAndReopen(t *testing.T) {
 		t.Errorf("the copy has %d rollouts, %v", len(list), err)
 	}
 }
+
+// The end of a rollout says nothing of its last look: the record keeps what was
+// said before, in whatever order records come.
+func TestTheEndKeepsTheLastLook(t *testing.T) {
+	first := record("r", 0, rollout.PhaseProgressing, 0, 5, rollout.DecisionContinue)
+	first.CanaryVersion, first.StableVersion = "2", "1"
+	first.Verdict = json.RawMessage(`{"at":"2026-03-01T12:00:00Z"}`)
+	second := first
+	second.At, second.Verdict, second.Explanation = t0.Add(time.Minute), json.RawMessage(`{"at":"2026-03-01T12:01:00Z"}`), json.RawMessage(`{"summary":"x"}`)
+	third := record("r", 9, rollout.PhaseSucceeded, 1, 0, rollout.DecisionPromote)
+	third.CanaryVersion, third.StableVersion, third.Verdict = "2", "2", nil
+	all := []rollout.Record{first, second, third}
+	for _, order := range [][]int{{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}, {0, 1, 2, 2, 1, 0}} {
+		s := open(t, t.TempDir())
+		for _, i := range order {
+			consume(t, s, all[i])
+		}
+		got, err := s.Rollout(t.Context(), "r")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Phase != rollout.PhaseSucceeded || string(got.Verdict) != string(second.Verdict) || string(got.Explanation) != string(second.Explanation) || got.StableVersion != "1" {
+			t.Errorf("in the order %v: %s, verdict %s, explanation %s, stable %s", order, got.Phase, got.Verdict, got.Explanation, got.StableVersion)
+		}
+	}
+}
