@@ -109,7 +109,11 @@ func (j *Judge) decideSequential() outcome {
 
 func (j *Judge) judgeEvidence(e float64) outcome {
 	if e >= 1/j.cfg.Alpha {
-		return j.blame(j.blameEvidence(), "The evidence of harm is %.0f to 1; %.0f to 1 is the limit.", math.Min(e, 1e9), 1/j.cfg.Alpha)
+		odds := fmt.Sprintf("%.0f", e)
+		if e > 1e6 {
+			odds = "more than a million"
+		}
+		return j.blame(j.blameEvidence(), "The evidence of harm is %s to 1; %.0f to 1 is the limit.", odds, 1/j.cfg.Alpha)
 	}
 	for i := range j.tests {
 		t := &j.tests[i]

@@ -29,6 +29,7 @@ func (s *Server) openWeb(ctx context.Context) error {
 	}
 	if s.opts.Cluster != nil {
 		o.Control = control{s.opts.Cluster}
+		o.Values = values{s.opts.Cluster}
 	}
 	pages, err := web.New(o)
 	if err != nil {

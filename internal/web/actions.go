@@ -136,19 +136,16 @@ func commandsFor(r rollout.Record) []command {
 	if r.Phase.Ended() || r.Phase == rollout.PhaseIdle || r.Phase == rollout.PhaseRollingBack {
 		return nil
 	}
-	kubectl := fmt.Sprintf("kubectl -n %s ", shellWord(r.Namespace))
+	line := func(verb string) string {
+		return fmt.Sprintf("fairlead rollout %s %s -n %s", verb, shellWord(r.Name), shellWord(r.Namespace))
+	}
 	var out []command
 	if r.Reason == rollout.ReasonApproval {
-		out = append(out, command{Action: "approve", Label: fmt.Sprintf("Approve step %d", r.Step+1), Step: r.Step + 1,
-			Line: kubectl + fmt.Sprintf("annotate canaryrelease %s --overwrite %s", shellWord(r.Name), shellWord(fmt.Sprintf("fairlead.dev/approve=%s/%d", r.ID, r.Step+1)))})
+		out = append(out, command{Action: "approve", Label: fmt.Sprintf("Approve step %d", r.Step+1), Step: r.Step + 1, Line: line("approve")})
 	}
-	pause, label := true, "Pause"
+	pause := command{Action: "pause", Label: "Pause", Line: line("pause")}
 	if r.Paused {
-		pause, label = false, "Resume"
+		pause = command{Action: "resume", Label: "Resume", Line: line("resume")}
 	}
-	action := map[bool]string{true: "pause", false: "resume"}[pause]
-	out = append(out, command{Action: action, Label: label,
-		Line: kubectl + fmt.Sprintf(`patch canaryrelease %s --type merge -p '{"spec":{"pause":%t}}'`, shellWord(r.Name), pause)})
-	return append(out, command{Action: "abort", Label: "Abort and roll back", Danger: true,
-		Line: kubectl + fmt.Sprintf("annotate canaryrelease %s --overwrite %s", shellWord(r.Name), shellWord("fairlead.dev/abort="+r.ID))})
+	return append(out, pause, command{Action: "abort", Label: "Abort and roll back", Danger: true, Line: line("abort")})
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"fairlead.dev/fairlead/internal/release"
+	"fairlead.dev/fairlead/internal/web/webtest"
 )
 
 // complaints are what the browser's console says in a tab.
@@ -45,6 +46,14 @@ func (c *complaints) take() []string {
 	said := c.said
 	c.said = nil
 	return said
+}
+
+// browser is a Chromium that a test may hold for four minutes.
+func browser(t testing.TB) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(webtest.Browser(t), 4*time.Minute)
+	t.Cleanup(cancel)
+	return ctx
 }
 
 // TestBrowser opens every page in a real browser, in both themes: nothing is
@@ -126,5 +135,13 @@ func TestBrowser(t *testing.T) {
 	}
 	for _, one := range heard.take() {
 		t.Error(fmt.Sprint("console: ", one))
+	}
+}
+
+// pagesOf are the addresses of the pages, by name.
+func pagesOf(w world) map[string]string {
+	return map[string]string{
+		"overview": "/", "releases": "/releases", "release": "/releases/shop/checkout?cluster=prod-eu", "deployment": "/deployments/" + w.failing.ID,
+		"canaries": "/canaries", "canary": "/canaries/" + w.bad.ID, "canary-running": "/canaries/" + w.run.ID, "alerts": "/alerts", "health": "/health",
 	}
 }

@@ -51,10 +51,10 @@ func (s *site) canaries(r *http.Request, p *page) error {
 			"The controller, and fairlead rollout run, report each change. A canary that something else drives can be judged here all the same:",
 			"fairlead canary analyze --help")
 	case len(d.Active) == 0:
-		d.State = empty("No canary runs now.", "")
+		d.State = calm("No canary runs now.")
 	}
 	if len(d.Ended) == 0 {
-		d.EndedState = empty("No rollout has ended here.", "")
+		d.EndedState = calm("No rollout has ended here.")
 	}
 	p.Data = d
 	return nil

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"fairlead.dev/fairlead/internal/analysis"
 	"fairlead.dev/fairlead/internal/explain"
@@ -115,13 +117,13 @@ func window(r rollout.Record, now time.Time) (from, to time.Time) {
 		if to.IsZero() {
 			to = r.At
 		}
-		to = to.Add(time.Minute)
+		to = to.Add(15 * time.Second)
 	}
 	// Whole quarters of a minute, so that the next one who asks gets the same.
 	from = from.Add(-time.Minute).Truncate(15 * time.Second)
 	to = to.Truncate(15 * time.Second)
-	if to.Sub(from) < 5*time.Minute {
-		from = to.Add(-5 * time.Minute)
+	if to.Sub(from) < 2*time.Minute {
+		from = to.Add(-2 * time.Minute)
 	}
 	return from, to
 }
@@ -144,7 +146,14 @@ func rail(r rollout.Record, now time.Time) []railStep {
 			if err == nil && gate > 0 && !r.GateStarted.IsZero() {
 				passed := max(now.Sub(r.GateStarted), 0)
 				one.Share = min(float64(passed)/float64(gate), 1)
-				one.Passed = chart.Duration(passed.Round(time.Second)) + " of " + chart.Duration(gate)
+				switch {
+				case r.Reason == rollout.ReasonApproval:
+					one.Passed = "gate passed, waits for a person"
+				case passed > gate:
+					one.Passed = chart.Duration(gate) + " and " + chart.Duration((passed - gate).Round(time.Second)) + " more"
+				default:
+					one.Passed = chart.Duration(passed.Round(time.Second)) + " of " + chart.Duration(gate)
+				}
 			}
 		}
 		if backwards && i > r.Step {
@@ -196,14 +205,35 @@ func headline(d canaryData) string {
 	r := d.Rollout
 	switch {
 	case r.Message != "":
-		return r.Message
+		return readable(r.Message)
 	case d.Verdict != nil && d.Verdict.Message != "":
-		return d.Verdict.Message
+		return readable(d.Verdict.Message)
 	case r.Phase == rollout.PhaseProgressing:
 		return fmt.Sprintf("At step %d of %d, %d %% of the traffic.", r.Step+1, len(r.Steps), r.Weight)
 	default:
 		return strings.TrimSpace(string(r.Phase) + " " + string(r.Reason))
 	}
+}
+
+// metricWords are the names of checks as they stand in a sentence.
+var metricWords = strings.NewReplacer("error_rate is", "the error rate is", "p50_latency is", "the median latency is", "p99_latency is", "the P99 latency is", "p999_latency is", "the P99.9 latency is")
+
+// readable makes a sentence of a message: without what the badge beside it says,
+// and in words.
+func readable(message string) string {
+	for _, decision := range []rollout.Decision{rollout.DecisionPromote, rollout.DecisionRollback, rollout.DecisionContinue} {
+		message = strings.TrimPrefix(message, "the verdict is "+string(decision)+": ")
+	}
+	message = metricWords.Replace(message)
+	if message == "" {
+		return ""
+	}
+	first, size := utf8.DecodeRuneInString(message)
+	message = string(unicode.ToUpper(first)) + message[size:]
+	if !strings.HasSuffix(message, ".") {
+		message += "."
+	}
+	return message
 }
 
 // gauge is the canary's traffic: wanted, on the route, and seen.
@@ -212,6 +242,7 @@ type gauge struct {
 	RouteKnown, SeenKnown  bool
 	WantedX, RouteX, SeenX float64 // in thousandths
 	Off                    bool
+	AtLastLook             bool // Seen is of the last look of a rollout that has ended
 	Lower, Upper           float64
 }
 
@@ -221,8 +252,11 @@ func (d *canaryData) gauge() {
 	if r.WeightObserved != nil {
 		g.Route, g.RouteKnown = float64(*r.WeightObserved), true
 	}
-	if r.TrafficShare != nil {
+	switch {
+	case r.TrafficShare != nil:
 		g.Seen, g.SeenKnown = *r.TrafficShare*100, true
+	case r.Phase.Ended() && d.Verdict != nil && d.Verdict.Evidence != nil:
+		g.Seen, g.SeenKnown, g.AtLastLook = d.Verdict.Evidence.TrafficShare*100, true, true
 	}
 	g.WantedX, g.RouteX, g.SeenX = g.Wanted*10, g.Route*10, min(g.Seen*10, 1000)
 	// Off by a tenth of the weight and two points: noise is less.
@@ -325,7 +359,9 @@ type failureGroup struct {
 	Message, Route string
 	Where          string // the span that the error comes from
 	Exception      string
+	Count          int // of traces
 	Traces         []explain.Failure
+	Elsewhere      []string // ids of traces that are not in this server's store
 }
 
 // maxFailures is spec B5's limit.
@@ -341,6 +377,9 @@ func (s *site) failures(ctx context.Context, d *canaryData) {
 		return
 	}
 	if len(found.Traces) == 0 {
+		if d.elsewhere() {
+			return
+		}
 		d.FailureState = empty("The store has no failed trace of the canary in this time.",
 			"There may be none; or they were not sampled, went elsewhere, or carry no service.version and deployment.track.")
 		return
@@ -362,9 +401,34 @@ func (s *site) failures(ctx context.Context, d *canaryData) {
 			d.Failures = append(d.Failures, g)
 		}
 		d.Failures[i].Traces = append(d.Failures[i].Traces, f)
+		d.Failures[i].Count++
 	}
 	slices.SortStableFunc(d.Failures, func(a, b failureGroup) int { return len(b.Traces) - len(a.Traces) })
 	if found.Truncated {
 		d.FailureState = partial(fmt.Sprintf("The newest %d are shown; there are more.", d.FailureCount))
 	}
+}
+
+// elsewhere shows the failed traces that the rollout's driver read from a trace
+// source of its own (spec.traces: a Tempo or Jaeger) and put into its record.
+// False when there are none.
+func (d *canaryData) elsewhere() bool {
+	if d.Why == nil {
+		return false
+	}
+	for _, g := range d.Why.Errors.Groups {
+		d.Failures = append(d.Failures, failureGroup{Message: g.Error, Route: g.Route, Where: g.Span, Count: g.Count, Elsewhere: g.Examples})
+		d.FailureCount += g.Count
+	}
+	if len(d.Failures) == 0 {
+		for _, one := range d.Why.Traces {
+			d.Failures = append(d.Failures, failureGroup{Message: one.Message, Route: one.Route, Count: 1, Elsewhere: []string{one.TraceID}})
+			d.FailureCount++
+		}
+	}
+	if len(d.Failures) == 0 {
+		return false
+	}
+	d.FailureState = partial("They are not in this server's store: whoever drives the rollout read them from its own trace source, and told of these when the gate failed.")
+	return true
 }

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -16,22 +17,11 @@ import (
 	"fairlead.dev/fairlead/internal/web/chart"
 )
 
-// arm is one of the two populations that are compared.
-type arm struct{ track, class, matcher string }
-
-func arms(r rollout.Record) []arm {
-	one := func(track, class, version string) arm {
-		m := fmt.Sprintf("service_name=%s,deployment_track=%s", strconv.Quote(r.Service), strconv.Quote(track))
-		if version != "" {
-			m += ",service_version=" + strconv.Quote(version)
-		}
-		return arm{track, class, m}
-	}
-	return []arm{one("canary", "canary", r.CanaryVersion), one("stable", "stable", r.StableVersion)}
+// queries are the expressions of one arm for a set of metric names.
+type queries struct {
+	requests, errors, p99 string
+	arm                   int // 0 the canary, 1 stable
 }
-
-// queries are the expressions of one arm for a preset of metric names.
-type queries struct{ requests, errors, p99 string }
 
 func queriesFor(m analysis.Metrics, a arm, window string) queries {
 	matched := func(name, more string) string { return fmt.Sprintf("%s{%s%s}[%s]", name, a.matcher, more, window) }
@@ -62,7 +52,8 @@ func (s *site) canaryCharts(ctx context.Context, d *canaryData) {
 	ctx, cancel := context.WithTimeout(ctx, panelTimeout)
 	defer cancel()
 	step, window := stepOf(d.From, d.To)
-	metrics, err := s.preset(ctx, d, window, step)
+	from := judgedBy(d.Verdict, d.Rollout)
+	metrics, both, err := s.names(ctx, d, from, window, step)
 	if err != nil {
 		d.ChartState = failed(err)
 		d.TailState = d.ChartState
@@ -70,7 +61,7 @@ func (s *site) canaryCharts(ctx context.Context, d *canaryData) {
 	}
 	if metrics == nil {
 		d.ChartState = empty("No request metrics of service "+d.Rollout.Service+" with deployment_track canary or stable lie in this time.",
-			"The pages know the names of the presets semconv, legacy and rpc; metrics that went to another Prometheus are shown there.")
+			"Metrics that went to another Prometheus are shown there. Names are those of the newest verdict, or of the presets semconv, legacy and rpc.")
 		d.TailState = d.ChartState
 		return
 	}
@@ -78,30 +69,34 @@ func (s *site) canaryCharts(ctx context.Context, d *canaryData) {
 		title, unit string
 		format      func(float64) string
 		expr        func(queries) string
+		least       float64 // of the y axis: a line at 0 is no reason to show 100 %
 	}
 	panels := []panel{
-		{"Error rate", "", chart.Percent, func(q queries) string { return q.errors }},
-		{"P99 latency", "", milliseconds(metrics), func(q queries) string { return q.p99 }},
-		{"Requests per second", "", perSecond, func(q queries) string { return q.requests }},
+		{"Error rate", "", chart.Percent, func(q queries) string { return q.errors }, 0.01},
+		{"P99 latency", "", milliseconds(metrics), func(q queries) string { return q.p99 }, 0},
+		{"Requests per second", "", perSecond, func(q queries) string { return q.requests }, 0},
 	}
-	both := arms(d.Rollout)
+	for _, b := range from.business {
+		panels = append(panels, panel{b.name, "", plainNumber, func(q queries) string { return b.expr(q.arm, window) }, 0})
+	}
 	answers := make([]promql.Matrix, len(panels)*len(both))
 	errs := make([]error, len(answers))
 	var wg sync.WaitGroup
 	for i := range answers {
 		wg.Go(func() {
 			q := queriesFor(*metrics, both[i%len(both)], window)
+			q.arm = i % len(both)
 			answers[i], errs[i] = s.metrics.Range(ctx, panels[i/len(both)].expr(q), d.From, d.To, step)
 		})
 	}
 	wg.Add(1)
 	go func() {
 		defer wg.Done()
-		s.tails(ctx, d, *metrics)
+		s.tails(ctx, d, *metrics, both)
 	}()
 	wg.Wait()
 	for i, one := range panels {
-		l := chart.Lines{Title: one.title, From: d.From, To: d.To, Format: one.format, Step: step, Marks: marksOf(d.Rollout)}
+		l := chart.Lines{Title: one.title, From: d.From, To: d.To, Format: one.format, Step: step, Marks: marksOf(d.Rollout), Least: one.least}
 		for j, a := range both {
 			if err := errs[i*len(both)+j]; err != nil {
 				d.ChartState = failed(err)
@@ -122,21 +117,29 @@ func marksOf(r rollout.Record) (out []chart.TimeMark) {
 	return out
 }
 
-// preset returns the metric names that the service has; nil = none known.
-func (s *site) preset(ctx context.Context, d *canaryData, window string, step time.Duration) (*analysis.Metrics, error) {
+// names returns the metrics that the service has and the matchers of both arms:
+// those that were judged, or a preset's; nil = none known.
+func (s *site) names(ctx context.Context, d *canaryData, from judged, window string, step time.Duration) (*analysis.Metrics, []arm, error) {
+	try := []judged{}
+	if from.metrics != nil {
+		try = append(try, from)
+	}
 	for _, preset := range []analysis.Preset{analysis.PresetSemconv, analysis.PresetLegacy, analysis.PresetRPC} {
 		m := (&analysis.Config{Preset: preset}).ResolvedMetrics()
-		for _, a := range arms(d.Rollout) {
-			found, err := s.metrics.Range(ctx, queriesFor(m, a, window).requests, d.From, d.To, step)
+		try = append(try, judged{metrics: &m, arms: arms(d.Rollout)})
+	}
+	for _, one := range try {
+		for _, a := range one.arms {
+			found, err := s.metrics.Range(ctx, queriesFor(*one.metrics, a, window).requests, d.From, d.To, step)
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			if len(points(found)) > 0 {
-				return &m, nil
+				return one.metrics, one.arms, nil
 			}
 		}
 	}
-	return nil, nil
+	return nil, nil, nil
 }
 
 func points(m promql.Matrix) (out []chart.Point) {
@@ -149,6 +152,18 @@ func points(m promql.Matrix) (out []chart.Point) {
 	}
 	return out
 }
+
+// expr is the ratio of a business check in one arm, or its rate where it has one
+// selector.
+func (b businessQuery) expr(arm int, window string) string {
+	parts := make([]string, len(b.arms[arm]))
+	for i, one := range b.arms[arm] {
+		parts[i] = fmt.Sprintf("sum(rate(%s[%s]))", one, window)
+	}
+	return strings.Join(parts, " / ")
+}
+
+func plainNumber(v float64) string { return strconv.FormatFloat(v, 'g', 3, 64) }
 
 func perSecond(v float64) string { return strconv.FormatFloat(math.Round(v*10)/10, 'f', -1, 64) + "/s" }
 
@@ -183,7 +198,7 @@ const (
 	maxRoutes = 20
 )
 
-func (s *site) tails(ctx context.Context, d *canaryData, m analysis.Metrics) {
+func (s *site) tails(ctx context.Context, d *canaryData, m analysis.Metrics, both []arm) {
 	format := milliseconds(&m)
 	from := d.Rollout.Started
 	if from.IsZero() {
@@ -191,7 +206,6 @@ func (s *site) tails(ctx context.Context, d *canaryData, m analysis.Metrics) {
 	}
 	window := fmt.Sprintf("%ds", max(int(d.To.Sub(from).Seconds()), 60))
 	rows := map[string]*tailRow{}
-	both := arms(d.Rollout)
 	for i, a := range both {
 		get := func(expr string, set func(*tail, float64)) error {
 			matrix, err := s.metrics.Range(ctx, expr, d.To, d.To, time.Minute)

@@ -31,6 +31,7 @@ type deploymentData struct {
 	WaterfallState State
 
 	Events     []event
+	Troubles   []event // warnings, gathered, where the events are many
 	EventState State
 
 	Snapshot      *release.Snapshot
@@ -95,6 +96,7 @@ func (s *site) deployment(r *http.Request, p *page) error {
 	s.snapshot(ctx, &d)
 	d.Waterfall, d.WaterfallState = s.trace(ctx, op.TraceID)
 	d.Events, d.EventState = s.operationEvents(ctx, op, p.Now)
+	d.Troubles = troublesOf(d.Events)
 	p.Data = d
 	return nil
 }
@@ -105,11 +107,11 @@ func (s *site) snapshot(ctx context.Context, d *deploymentData) {
 	body, at, err := s.o.Operations.Snapshot(ctx, d.Op.ID)
 	switch {
 	case errors.Is(err, operations.ErrNotFound) && ok:
-		d.SnapshotState = empty("A snapshot is taken when an operation fails; this one did not.", "")
+		d.SnapshotState = calm("A snapshot is taken when an operation fails; this one did not.")
 		d.CardState = d.SnapshotState
 		return
 	case errors.Is(err, operations.ErrNotFound) && !d.Op.State.Done():
-		d.SnapshotState = empty("A snapshot is taken if the operation fails.", "")
+		d.SnapshotState = calm("A snapshot is taken if the operation fails.")
 		d.CardState = d.SnapshotState
 		return
 	case errors.Is(err, operations.ErrNotFound):
@@ -219,6 +221,24 @@ func (s *site) operationEvents(ctx context.Context, op release.Operation, now ti
 		return out, partial("The first 200 events are shown.")
 	}
 	return out, State{}
+}
+
+// fewEvents are shown all; of more, the warnings.
+const fewEvents = 12
+
+// troublesOf gathers the warnings among many events, oldest first as they are.
+func troublesOf(events []event) (out []event) {
+	if len(events) <= fewEvents {
+		return nil
+	}
+	for _, e := range slices.Backward(events) {
+		if e.Type == "Warning" {
+			out = append(out, e)
+		}
+	}
+	out = gather(out)
+	slices.Reverse(out)
+	return out
 }
 
 func factsOf(op release.Operation) []fact {

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"encoding/hex"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -24,6 +25,7 @@ type event struct {
 	Release               string
 	Operation             string
 	TraceID               string
+	Others                int // further objects of the same workload with the same trouble
 }
 
 // troubles are the reasons of events that tell of a failure: spec A4's Failed
@@ -85,7 +87,7 @@ func (s *site) failureEvents(ctx context.Context, f filter) ([]event, State) {
 }
 
 func (s *site) findFailureEvents(ctx context.Context, f filter) ([]event, State) {
-	out, any, err := s.searchEvents(ctx, telemetry.LogQuery{From: f.From, To: f.To.Add(time.Minute), Limit: maxEvents}, func(l *telemetry.StoredLog) bool {
+	out, any, err := s.searchEvents(ctx, telemetry.LogQuery{From: f.From, To: f.To.Add(time.Minute), Limit: 5 * maxEvents}, func(l *telemetry.StoredLog) bool {
 		if !slices.Contains(troubles, attribute(l, "k8s.event.reason")) {
 			return false
 		}
@@ -98,9 +100,39 @@ func (s *site) findFailureEvents(ctx context.Context, f filter) ([]event, State)
 	case len(out) == 0 && !any:
 		return nil, off("No Kubernetes event has come in within the last "+f.Range.Label+".", "The agent sends the events of a cluster; the wrapper those of its own release while it runs.", "")
 	case len(out) == 0:
-		return nil, empty("No event tells of a failure in the last "+f.Range.Label+".", "")
+		return nil, calm("No event tells of a failure in the last " + f.Range.Label + ".")
 	}
-	return out, State{}
+	out = gather(out)
+	return out[:min(len(out), maxEvents)], State{}
+}
+
+// podHash is what a Deployment, DaemonSet or Job puts behind a pod's name.
+var podHash = regexp.MustCompile(`(-[a-f0-9]{7,10})?-[a-z0-9]{5}$`)
+
+// gather puts events of the same trouble of one workload's pods in one operation
+// into one, the newest; events are newest first.
+func gather(events []event) (out []event) {
+	at, counted := map[string]int{}, map[string]bool{}
+	for _, e := range events {
+		workload := e.Name
+		if e.Kind == "Pod" {
+			workload = podHash.ReplaceAllString(e.Name, "")
+		}
+		key := strings.Join([]string{e.Reason, e.Kind, e.Cluster, e.Namespace, workload, e.Operation}, "\x00")
+		object := key + "\x00" + e.Name
+		i, ok := at[key]
+		if !ok {
+			at[key], counted[object] = len(out), true
+			out = append(out, e)
+			continue
+		}
+		if !counted[object] { // of one object the newest event has the whole count
+			counted[object] = true
+			out[i].Others++
+			out[i].Count += e.Count
+		}
+	}
+	return out
 }
 
 // searchEvents returns Kubernetes events that match, newest first, and whether

@@ -17,7 +17,8 @@ type timeRange struct {
 }
 
 var ranges = []timeRange{
-	{"1h", "1 hour", time.Hour, 30},
+	{"15m", "15 minutes", 15 * time.Minute, 30},
+	{"1h", "hour", time.Hour, 30},
 	{"24h", "24 hours", 24 * time.Hour, 48},
 	{"7d", "7 days", 7 * 24 * time.Hour, 42},
 	{"30d", "30 days", 30 * 24 * time.Hour, 60},
@@ -49,7 +50,7 @@ func readFilter(q url.Values, now time.Time) (filter, error) {
 		}
 	}
 	if f.Range.Name == "" {
-		return f, statusError{http.StatusBadRequest, fmt.Sprintf("range=%q: want 1h, 24h, 7d or 30d", name)}
+		return f, statusError{http.StatusBadRequest, fmt.Sprintf("range=%q: want 15m, 1h, 24h, 7d or 30d", name)}
 	}
 	if v := q.Get("page"); v != "" {
 		n, err := strconv.Atoi(v)

@@ -3,6 +3,8 @@ package web
 import (
 	"fmt"
 	"html/template"
+	"math"
+	"strconv"
 	"strings"
 	"time"
 
@@ -19,6 +21,9 @@ var functions = template.FuncMap{
 	"clock":     func(t time.Time) string { return t.UTC().Format("15:04:05") },
 	"instant":   func(t time.Time) string { return t.UTC().Format("2 Jan 2006 15:04:05 UTC") },
 	"duration":  chart.Duration,
+	"odds":      odds,
+	"readable":  readable,
+	"contains":  strings.Contains,
 	"count":     func(n any) string { return chart.Count(number(n)) },
 	"percent":   chart.Percent,
 	"seconds":   chart.Seconds,
@@ -66,6 +71,18 @@ func ago(now, t time.Time) string {
 		return fmt.Sprintf("%d h ago", int(d.Hours()))
 	default:
 		return fmt.Sprintf("%d d ago", int(d.Hours()/24))
+	}
+}
+
+// odds prints evidence as odds; beyond a million nobody counts.
+func odds(v float64) string {
+	switch {
+	case v >= 1e6:
+		return "over a million to 1"
+	case v >= 10:
+		return chart.Count(math.Round(v)) + " to 1"
+	default:
+		return strconv.FormatFloat(v, 'g', 2, 64) + " to 1"
 	}
 }
 

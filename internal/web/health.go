@@ -129,7 +129,7 @@ func (s *site) access(ctx context.Context, p *page, d *healthData) {
 	case err != nil:
 		d.AccessState = failed(err)
 	case n == 0:
-		d.AccessState = empty("No failure was recorded lately, so no snapshot tells what may be read.", "")
+		d.AccessState = calm("No failure was recorded lately, so no snapshot tells what may be read.")
 	case len(gaps) == 0:
 		d.AccessState = State{Kind: "empty", Text: "All that the last " + plural(n, "snapshot", "snapshots") + " asked for could be read."}
 	}

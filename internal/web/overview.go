@@ -43,7 +43,7 @@ func (s *site) overview(r *http.Request, p *page) error {
 		return err
 	}
 	if len(d.Running) == 0 {
-		d.RunningState = empty("No Helm operation runs now.", "")
+		d.RunningState = calm("No Helm operation runs now.")
 	}
 	superseded := map[string]bool{}
 	for _, op := range ops {
@@ -77,9 +77,9 @@ func (s *site) overview(r *http.Request, p *page) error {
 	switch {
 	case err != nil:
 	case len(d.Canaries)+len(d.Awaiting) == 0:
-		d.CanaryState = empty("No canary runs now.", "")
+		d.CanaryState = calm("No canary runs now.")
 	case len(d.Canaries) == 0:
-		d.CanaryState = empty("No canary runs beside those that need attention.", "")
+		d.CanaryState = calm("No canary runs beside those that need attention.")
 	}
 	d.AlertState = s.alertsFor(r, &d)
 	p.Data = d

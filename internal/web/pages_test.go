@@ -66,7 +66,7 @@ func TestPagesShowWhatIsStored(t *testing.T) {
 		"canaries": {"In progress", "Promoted", "Rolled back", "Awaiting approval"},
 		"canary": {"Rolled back", "stopped here", "Roll back", "Failed Error rate /checkout", "canary", "stable", "n too small", "INSERT orders",
 			"app.payment.provider=newpay", "currency", "Decision log", "looks until"},
-		"canary-running": {"waits for a person", "kubectl -n shop annotate canaryrelease search --overwrite fairlead.dev/approve=77aa-search-3/3", "50 %"},
+		"canary-running": {"waits for a person", "fairlead rollout approve search -n shop", "50 %"},
 		"alerts":         {"evaluated", "HelmDeploymentSlow"},
 		"health":         {"fairlead agent", "fairlead helm", "controller", "log records", "accepted"},
 	} {

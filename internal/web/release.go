@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"fairlead.dev/fairlead/internal/release"
 	"fairlead.dev/fairlead/internal/store/operations"
@@ -20,7 +21,7 @@ type releaseData struct {
 	ChartState State
 	P99        float64
 	BaselineN  int
-	Values     State
+	Values     valuesData
 	Clusters   []string
 }
 
@@ -52,11 +53,22 @@ func (s *site) release(r *http.Request, p *page) error {
 	}
 	d.Operations, d.Pager = cut(ops, p.Filter.Page)
 	d.Numbers = sum(ops)
-	d.P99, d.BaselineN = baseline(ops, release.Operation{Start: p.Now})
+	d.P99, d.BaselineN = baseline(ops, newestDeploy(ops, p.Now))
 	d.Chart, d.ChartState = durationHistory(ops, d)
-	d.Values = off("Values are not recorded: they may hold secrets.", "Compare two revisions on a machine that may read them:", valuesCommand(d.Release, ops))
+	s.compare(r, &d, ops)
 	p.Data = d
 	return nil
+}
+
+// newestDeploy is the deployment whose baseline is shown: the newest that has
+// begun, which is no part of it.
+func newestDeploy(ops []release.Operation, now time.Time) release.Operation {
+	for _, op := range ops {
+		if op.Kind.Deploy() {
+			return op
+		}
+	}
+	return release.Operation{Start: now}
 }
 
 // durationHistory is each deployment's duration, over the baseline.
@@ -95,22 +107,4 @@ func durationHistory(ops []release.Operation, d releaseData) (chart.Chart, State
 			chart.Level{Name: "Alert above", Class: "warn", Value: 2 * d.P99})
 	}
 	return l.Draw(), State{}
-}
-
-func valuesCommand(r operations.Release, ops []release.Operation) string {
-	get := func(revision int) string {
-		return fmt.Sprintf("<(helm get values %s -n %s --revision %d)", shellWord(r.Name), shellWord(r.Namespace), revision)
-	}
-	newest := r.Revision
-	before := newest - 1
-	for _, op := range ops {
-		if op.Revision > 0 && op.Revision < newest {
-			before = op.Revision
-			break
-		}
-	}
-	if before < 1 {
-		return fmt.Sprintf("helm get values %s -n %s", shellWord(r.Name), shellWord(r.Namespace))
-	}
-	return "diff " + get(before) + " " + get(newest)
 }

@@ -11,7 +11,7 @@ import (
 
 // State is how much of a panel is known. The zero State is: all of it.
 type State struct {
-	Kind string // "", off, empty, stale, partial, forbidden, error
+	Kind string // "", calm, off, empty, stale, partial, forbidden, error
 	Text string // what is so
 	Next string // what to do about it, "" = nothing
 	// Command is a command line to run, "" = none.
@@ -38,6 +38,10 @@ func (s State) Word() string {
 		return "Could not be read"
 	}
 }
+
+// calm is the state of a panel in which nothing is missing: there is nothing, and
+// that is well.
+func calm(text string) State { return State{Kind: "calm", Text: text} }
 
 func empty(text, next string) State { return State{Kind: "empty", Text: text, Next: next} }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -112,8 +113,24 @@ func buildWaterfall(spans []*telemetry.StoredSpan) *waterfall {
 	for _, root := range w.Roots {
 		root.open(0)
 		root.critical()
+		root.sayOnce()
 	}
 	return w
+}
+
+// sayOnce leaves a message where it comes from, the deepest span that has it: the
+// spans above hand it on in the same words. It returns what is said below.
+func (b *bar) sayOnce() map[string]bool {
+	said := map[string]bool{}
+	for _, c := range b.Children {
+		maps.Copy(said, c.sayOnce())
+	}
+	if said[b.Message] {
+		b.Message = ""
+	} else if b.Message != "" {
+		said[b.Message] = true
+	}
+	return said
 }
 
 func barOf(span *telemetry.StoredSpan) *bar {

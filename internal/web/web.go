@@ -33,6 +33,7 @@ type Options struct {
 
 	Alerts  Alerts
 	Control Control
+	Values  Values
 	Access  Access // nil = everybody reads, nobody acts
 	Health  func(context.Context) Health
 	// Audit records an action before it is done, or why it was not; an action
@@ -111,6 +112,7 @@ func New(o Options) (*Handlers, error) {
 		"GET /releases":                    s.releases,
 		"GET /releases/{namespace}/{name}": s.release,
 		"GET /deployments/{id...}":         s.deployment,
+		"GET /traces/{id}":                 s.tracePage,
 		"GET /canaries":                    s.canaries,
 		"GET /canaries/{id...}":            s.canary,
 		"GET /alerts":                      s.alerts,

@@ -133,6 +133,8 @@ func timeLabels(from, to time.Time, n int) []string {
 		layout = "2 Jan"
 	case d > 26*time.Hour:
 		layout = "2 Jan 15:04"
+	case d <= 10*time.Minute:
+		layout = "15:04:05"
 	}
 	out := make([]string, n)
 	for i := range out {

@@ -16,6 +16,8 @@ type Lines struct {
 	Format func(float64) string
 	// Top is the end of the y axis; 0 = what the values need.
 	Top float64
+	// Least is what the y axis holds at least; 0 = 1 where all values are 0.
+	Least float64
 	// Bands are levels that matter, such as a baseline.
 	Levels []Level
 	// Spans are times that matter, such as the step of a rollout.
@@ -66,7 +68,7 @@ func (l Lines) Draw() Chart {
 		for _, v := range l.Levels {
 			top = max(top, v.Value)
 		}
-		top = Nice(top*1.02, false)
+		top = Nice(max(top*1.02, l.Least), false)
 	}
 	total := l.To.Sub(l.From)
 	x := func(t time.Time) float64 { return float64(t.Sub(l.From)) / float64(total) * Width }

@@ -6,6 +6,7 @@ package webtest
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"net/http"
@@ -89,6 +90,14 @@ func (s Sender) Operations(ctx context.Context, ops ...release.Operation) error 
 			rec.SetEventName(release.EventName)
 			rec.SetTimestamp(pcommon.NewTimestampFromTime(op.Start))
 			put(rec.Attributes(), op.Attributes())
+			var trace pcommon.TraceID
+			var span pcommon.SpanID
+			if n, err := hex.Decode(trace[:], []byte(op.TraceID)); err == nil && n == len(trace) {
+				rec.SetTraceID(trace)
+			}
+			if n, err := hex.Decode(span[:], []byte(op.SpanID)); err == nil && n == len(span) {
+				rec.SetSpanID(span)
+			}
 		}
 		if err := s.Logs(ctx, ld); err != nil {
 			return err
