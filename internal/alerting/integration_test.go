@@ -5,7 +5,6 @@ package alerting_test
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -13,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -22,21 +20,19 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
 
+	"fairlead.dev/fairlead/internal/alerting/alertmanagertest"
 	"fairlead.dev/fairlead/internal/release"
 )
-
-// alertmanagerVersion is the one of the Makefile.
-const alertmanagerVersion = "v0.34.0"
 
 // TestIntegrationAlertmanager sends a sequence of deployments to a real server,
 // which tells a real Alertmanager; the server is killed in between.
 func TestIntegrationAlertmanager(t *testing.T) {
-	am := startAlertmanager(t)
+	am := alertmanagertest.Start(t)
 	dir := t.TempDir()
 	grpc, otlp, pages := freeAddress(t), freeAddress(t), freeAddress(t)
 	config := filepath.Join(dir, "fairlead.yaml")
 	text := fmt.Sprintf("listen: {http: %q, otlpGrpc: %q, otlpHttp: %q}\nstore: {dir: %q, minFree: 1MiB}\nalerts:\n  interval: 1s\n  receivers: [{name: pager, alertmanager: %q, repeat: 10s}]\n",
-		pages, grpc, otlp, filepath.Join(dir, "data"), am)
+		pages, grpc, otlp, filepath.Join(dir, "data"), am.URL)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -76,9 +72,8 @@ func TestIntegrationAlertmanager(t *testing.T) {
 	}
 	sendOperations(t, "http://"+otlp, ops)
 
-	want := []string{"HelmDeploymentSlow", "HelmDeploymentsFailing", "HelmRollbackRateHigh"}
-	waitForAlerts(t, am, want)
-	for _, a := range activeAlerts(t, am) {
+	am.Await(time.Minute, "HelmDeploymentSlow", "HelmDeploymentsFailing", "HelmRollbackRateHigh")
+	for _, a := range am.Active() {
 		if a.Labels["helm_namespace"] != "shop" || a.Labels["k8s_cluster_name"] != "prod" || !strings.Contains(a.Annotations["runbook_url"], "#helm") {
 			t.Errorf("alert %v %v", a.Labels, a.Annotations)
 		}
@@ -93,39 +88,7 @@ func TestIntegrationAlertmanager(t *testing.T) {
 	deploy("cart", release.StateSucceeded, 0, time.Second)
 	ops[0].ID, ops[0].TraceID = "after/deploy", strings.Repeat("e", 32)
 	sendOperations(t, "http://"+otlp, ops)
-	waitForAlerts(t, am, []string{"HelmDeploymentSlow", "HelmRollbackRateHigh"})
-}
-
-type activeAlert struct {
-	Labels, Annotations map[string]string
-}
-
-func activeAlerts(t *testing.T, am string) (out []activeAlert) {
-	t.Helper()
-	resp, err := http.Get(am + "/api/v2/alerts")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if err := json.NewDecoder(resp.Body).Decode(&out); err != nil {
-		t.Fatal(err)
-	}
-	return out
-}
-
-func waitForAlerts(t *testing.T, am string, want []string) {
-	t.Helper()
-	var got []string
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
-		got = nil
-		for _, a := range activeAlerts(t, am) {
-			got = append(got, a.Labels["alertname"])
-		}
-		if slices.Sort(got); slices.Equal(got, want) {
-			return
-		}
-	}
-	t.Fatalf("the Alertmanager has %v, want %v", got, want)
+	am.Await(time.Minute, "HelmDeploymentSlow", "HelmRollbackRateHigh")
 }
 
 func sendOperations(t *testing.T, url string, ops []release.Operation) {
@@ -153,26 +116,6 @@ func sendOperations(t *testing.T, url string, ops []release.Operation) {
 	if answer, _ := io.ReadAll(resp.Body); resp.StatusCode != http.StatusOK {
 		t.Fatalf("OTLP: %s %s", resp.Status, answer)
 	}
-}
-
-func startAlertmanager(t *testing.T) string {
-	t.Helper()
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	binary := filepath.Join(cache, "fairlead", "tools", "alertmanager-"+alertmanagerVersion)
-	if _, err := os.Stat(binary); err != nil {
-		t.Skipf("SKIPPED: no %s; `make alertmanager` builds it", binary)
-	}
-	config := filepath.Join(t.TempDir(), "alertmanager.yml")
-	if err := os.WriteFile(config, []byte("route: {receiver: none}\nreceivers: [{name: none}]\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	address := freeAddress(t)
-	startProcess(t, "http://"+address+"/-/ready", binary, "--config.file="+config, "--storage.path="+t.TempDir(), "--web.listen-address="+address,
-		"--cluster.listen-address=", "--log.level=warn")
-	return "http://" + address
 }
 
 func freeAddress(t *testing.T) string {
