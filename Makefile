@@ -98,9 +98,10 @@ chromium: ## install Chromium for the pages' tests, where it is missing and apt-
 	|| echo "chromium: none here, and it cannot be installed: the pages' tests in a browser are SKIPPED"
 
 .PHONY: screenshots
-screenshots: chromium ## pictures of every page at three widths in both themes, into SCREENSHOTS
+screenshots: chromium build shop cluster $(ALERTMANAGER) ## pictures of every page, of a real run on a real cluster, at three widths in both themes, into SCREENSHOTS
 	mkdir -p $(SCREENSHOTS)
-	FAIRLEAD_SCREENSHOTS=$(SCREENSHOTS) go test -count=1 -timeout 30m -run TestScreenshots -v ./internal/web
+	go test -c -tags e2e -o bin/e2e.test ./test/e2e
+	cd test/e2e && FAIRLEAD_SCREENSHOTS=$(SCREENSHOTS) ../../bin/cluster run --image fairlead:test=../../bin/fairlead -- ../../bin/e2e.test -test.v -test.timeout 40m -test.run '^TestScreens$$'
 
 .PHONY: test
 test: chromium $(PROMETHEUS) $(PROMTOOL) $(ALERTMANAGER) $(COLLECTOR) $(JAEGER) ## unit and integration tests with the race detector
@@ -204,7 +205,7 @@ cluster-down: cluster ## end it
 # Tests are compiled outside and run inside, where there is no other network.
 # Exit status 77: no cluster can be started here, which cluster has said.
 .PHONY: e2e
-e2e: build shop cluster ## end-to-end tests on a real cluster: its own, or KUBECONFIG's
+e2e: build shop cluster $(ALERTMANAGER) ## end-to-end tests on a real cluster: its own, or KUBECONFIG's
 	go test -c -tags e2e -o bin/e2e.test ./test/e2e
 	test/e2e/run.sh $(E2E_ARGS)
 

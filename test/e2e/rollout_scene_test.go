@@ -43,6 +43,7 @@ type canaryScene struct {
 	*scene
 	app          string           // name of the shop, its service.name too
 	server, otlp string           // of `fairlead server`
+	token        string           // of the server, "" = none
 	source       *exec.Cmd        // that server
 	serve        func() *exec.Cmd // starts it again, with what it had
 	front        *front
@@ -122,9 +123,7 @@ func newCanaryScene(t *testing.T) *canaryScene {
 	t.Helper()
 	s := newShop(t)
 	s.installCRDs()
-	s.apply(s.manifests())
-	s.kubectl("-n", s.namespace, "rollout", "status", "deployment/shop", "--timeout=60s")
-	s.openFront()
+	s.openShop()
 	return s
 }
 
@@ -135,6 +134,14 @@ func (s *canaryScene) named(app string) *canaryScene {
 	return &other
 }
 
+// openShop deploys both tracks and waits until users reach stable.
+func (s *canaryScene) openShop(env ...string) {
+	s.t.Helper()
+	s.apply(s.manifests(env...))
+	s.kubectl("-n", s.namespace, "rollout", "status", "deployment/"+s.app, "--timeout=60s")
+	s.openFront()
+}
+
 func (s *canaryScene) installCRDs() {
 	s.t.Helper()
 	crdOnce.Do(func() { s.apply(s.fairlead("export", "crds").stdout) })
@@ -143,6 +150,16 @@ func (s *canaryScene) installCRDs() {
 
 // newShop is a scene with the shop's image and a server, and nothing deployed.
 func newShop(t *testing.T) *canaryScene {
+	t.Helper()
+	node := addShopImage(t)
+	s := &canaryScene{scene: newScene(t, 4), app: "shop", log: &safeBuffer{}}
+	s.startServer(node)
+	return s
+}
+
+// addShopImage puts the example application's image into the cluster, and
+// returns the address under which pods reach the tests.
+func addShopImage(t *testing.T) (node string) {
 	t.Helper()
 	ctl, node := os.Getenv("FAIRLEAD_TEST_CLUSTERCTL"), os.Getenv("FAIRLEAD_TEST_NODE_ADDRESS")
 	if ctl == "" || node == "" || os.Getenv("FAIRLEAD_TEST_GATEWAY") == "" {
@@ -164,9 +181,7 @@ func newShop(t *testing.T) *canaryScene {
 	if errShop != nil {
 		t.Fatalf("image of the shop (make build): %v", errShop)
 	}
-	s := &canaryScene{scene: newScene(t, 4), app: "shop", log: &safeBuffer{}}
-	s.startServer(node)
-	return s
+	return node
 }
 
 // openFront waits until users reach stable.
@@ -231,14 +246,14 @@ func freePort(t *testing.T, host string) string {
 	return l.Addr().String()
 }
 
-// startServer runs a real server that pods reach.
-func (s *canaryScene) startServer(node string) {
+// startServer runs a real server that pods reach, with further flags.
+func (s *canaryScene) startServer(node string, more ...string) {
 	s.t.Helper()
 	query, otlp := freePort(s.t, node), freePort(s.t, node)
 	s.server, s.otlp = "http://"+query, "http://"+otlp
 	data := s.t.TempDir()
 	s.serve = func() *exec.Cmd {
-		return s.background(nil, "server", "--data", data, "--http", query, "--otlp-http", otlp, "--otlp-grpc", "off", "--insecure", "--log-level", "warn")
+		return s.background(nil, append([]string{"server", "--data", data, "--http", query, "--otlp-http", otlp, "--otlp-grpc", "off", "--insecure", "--log-level", "warn"}, more...)...)
 	}
 	s.source = s.serve()
 	s.await("the server", 30*time.Second, func() bool {
@@ -331,8 +346,8 @@ func (s *canaryScene) tryApply(manifests string) (string, error) {
 
 // manifests are the shop in two tracks, two Services and a route: nothing of
 // fairlead's.
-func (s *canaryScene) manifests() string {
-	return s.deployment(s.app, "stable", "1.0.0", 2) + s.deployment(s.canary(), "canary", "1.0.0", 0) + s.entrance()
+func (s *canaryScene) manifests(env ...string) string {
+	return s.deployment(s.app, "stable", "1.0.0", 2, env...) + s.deployment(s.canary(), "canary", "1.0.0", 0, env...) + s.entrance()
 }
 
 func (s *canaryScene) canary() string { return s.app + "-canary" }

@@ -100,7 +100,7 @@ func (s *canaryScene) ask(path string, into any) bool {
 		s.t.Fatal(err)
 	}
 	req.Header.Set("Accept", "application/json")
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := http.DefaultClient.Do(s.authorized(req))
 	if err != nil {
 		return false
 	}

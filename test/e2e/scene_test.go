@@ -41,10 +41,15 @@ func eachHelm(t *testing.T, test func(t *testing.T, s *scene)) {
 
 func newScene(t *testing.T, major int) *scene {
 	t.Helper()
-	s := &scene{
-		t: t, major: major, helm: os.Getenv(fmt.Sprintf("FAIRLEAD_TEST_HELM%d", major)),
-		namespace: fmt.Sprintf("e2e-%d-%d", os.Getpid(), namespaces.Add(1)), collector: newCollector(t),
-	}
+	s := newSceneIn(t, major, fmt.Sprintf("e2e-%d-%d", os.Getpid(), namespaces.Add(1)))
+	s.collector = newCollector(t)
+	return s
+}
+
+// newSceneIn is a scene in a new namespace of that name, without a collector.
+func newSceneIn(t *testing.T, major int, namespace string) *scene {
+	t.Helper()
+	s := &scene{t: t, major: major, helm: os.Getenv(fmt.Sprintf("FAIRLEAD_TEST_HELM%d", major)), namespace: namespace}
 	s.kubectl("create", "namespace", s.namespace)
 	t.Cleanup(func() {
 		_ = exec.Command(os.Getenv("FAIRLEAD_TEST_KUBECTL"), "delete", "namespace", s.namespace, "--wait=false").Run()
