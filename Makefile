@@ -124,7 +124,7 @@ crash: build ## kill the server under load, count acknowledged against found
 
 .PHONY: bench-metrics
 bench-metrics: build $(PROMETHEUS) ## metrics beside Prometheus: ingest, memory, latency
-	for n in 10000 100000; do go run ./bench/metrics -server bin/fairlead -prometheus $(PROMETHEUS) -series $$n -rounds 25; done
+	for n in 10000 100000; do go run ./bench/metrics -server bin/fairlead -prometheus $(PROMETHEUS) -series $$n; done
 	go run ./bench/metrics -server bin/fairlead -idle
 
 .PHONY: bench-start

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"sort"
 	"strconv"
 	"time"
 
@@ -30,7 +29,9 @@ var bounds = []float64{0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1,
 // seriesPerRoute: two counters, the buckets with +Inf, count and sum.
 var seriesPerRoute = 2 + len(bounds) + 3
 
-func load(ctx context.Context, address string, end time.Time, series, rounds int) (samples int, err error) {
+// load sends each request to all subjects, who take turns at being first: a
+// busy moment of the machine hits all of them, and each gets the same bytes.
+func load(ctx context.Context, subjects []*subject, end time.Time, series, rounds int) (samples int, err error) {
 	instances := max(series/(routes*seriesPerRoute), 1)
 	client := &http.Client{Timeout: time.Minute}
 	first := end.Add(-time.Duration(rounds) * interval)
@@ -46,8 +47,11 @@ func load(ctx context.Context, address string, end time.Time, series, rounds int
 			if err != nil {
 				return 0, err
 			}
-			if err := send(ctx, client, address, body); err != nil {
-				return 0, err
+			for i := range subjects {
+				s := subjects[(i+round+from/instancesAtOnce)%len(subjects)]
+				if err := send(ctx, client, s.otlp, body); err != nil {
+					return 0, fmt.Errorf("%s: %w", s.name, err)
+				}
 			}
 		}
 	}
@@ -131,40 +135,56 @@ func instance(md pmetric.Metrics, i, round int, first, at time.Time) {
 	}
 }
 
-// latency is what one query took, each time, and its last answer.
-type latency struct {
-	name, expr string
-	ms         []float64
-	value      string
-}
+// question is a query of the comparison dashboard.
+type question struct{ name, expr string }
 
-func (l *latency) median() float64 {
-	sort.Float64s(l.ms)
-	return l.ms[len(l.ms)/2]
-}
-
-// newLatencies returns the queries of the comparison dashboard.
-func newLatencies() []*latency {
+func questions() []question {
 	canary := `service_name="checkout-service",deployment_track="canary"`
-	return []*latency{
-		{name: "error rate", expr: `sum(rate(http_server_request_errors_total{` + canary + `}[5m])) / sum(rate(http_server_request_total{` + canary + `}[5m]))`},
-		{name: "p99", expr: `histogram_quantile(0.99, sum(rate(http_server_request_duration_bucket{` + canary + `}[5m])) by (le))`},
-		{name: "traffic split", expr: `sum by (deployment_track) (rate(http_server_request_total{service_name="checkout-service"}[5m]))`},
+	return []question{
+		{"error rate", `sum(rate(http_server_request_errors_total{` + canary + `}[5m])) / sum(rate(http_server_request_total{` + canary + `}[5m]))`},
+		{"p99", `histogram_quantile(0.99, sum(rate(http_server_request_duration_bucket{` + canary + `}[5m])) by (le))`},
+		{"traffic split", `sum by (deployment_track) (rate(http_server_request_total{service_name="checkout-service"}[5m]))`},
 	}
 }
 
-// ask times each query once.
-func (r *result) ask(ctx context.Context, at time.Time) error {
-	for _, l := range r.latency {
-		began := time.Now()
-		value, err := query(ctx, r.api, l.expr, at)
-		if err != nil {
-			return err
-		}
-		l.ms = append(l.ms, float64(time.Since(began).Microseconds())/1000)
-		l.value = value
+// unmeasured is how often each question is asked before the clock counts.
+const unmeasured = 5
+
+// ask times each question n times on each subject, turn about, and returns the
+// medians in milliseconds, by subject and question. Differing answers are an error.
+func ask(ctx context.Context, subjects []*subject, at time.Time, n int) ([][]float64, error) {
+	all := questions()
+	took := make([][][]float64, len(subjects))
+	answers := make([][]string, len(subjects))
+	for i := range subjects {
+		took[i], answers[i] = make([][]float64, len(all)), make([]string, len(all))
 	}
-	return nil
+	for round := range n + unmeasured {
+		for q, question := range all {
+			for k := range subjects {
+				i := (k + round + q) % len(subjects)
+				began := time.Now()
+				value, err := query(ctx, subjects[i].api, question.expr, at)
+				if err != nil {
+					return nil, fmt.Errorf("%s: %w", subjects[i].name, err)
+				}
+				if round >= unmeasured {
+					took[i][q] = append(took[i][q], float64(time.Since(began).Microseconds())/1000)
+				}
+				answers[i][q] = value
+			}
+		}
+	}
+	medians := make([][]float64, len(subjects))
+	for i := range subjects {
+		for q := range all {
+			medians[i] = append(medians[i], median(took[i][q]))
+			if answers[i][q] != answers[0][q] {
+				return nil, fmt.Errorf("%s: %s answers %s, %s %s", all[q].name, subjects[0].name, answers[0][q], subjects[i].name, answers[i][q])
+			}
+		}
+	}
+	return medians, nil
 }
 
 func query(ctx context.Context, base, expr string, at time.Time) (string, error) {

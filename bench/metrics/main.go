@@ -1,140 +1,170 @@
-// Command metrics measures the server's metrics against Prometheus itself:
-// the same OTLP load into both, one after the other, then the same queries.
+// Command metrics measures the server's metrics against Prometheus itself: the
+// same OTLP requests into both, turn about, then the same queries, turn about.
 //
 //	go run ./bench/metrics -server bin/fairlead -prometheus PROGRAM -series 100000
 //
-// CPU seconds and memory are read from /proc, so that other work on the machine
-// counts little; what is worth comparing is the ratio of the two.
+// Each repetition begins with empty stores. CPU seconds and memory are read from
+// /proc. What is worth comparing is the ratio of the two within a repetition; its
+// median, least and largest over the repetitions are the result.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
+type options struct {
+	server, prometheus              string
+	series, rounds, queries, repeat int
+}
+
 func main() {
-	var (
-		server     = flag.String("server", "bin/fairlead", "fairlead")
-		prometheus = flag.String("prometheus", "", "Prometheus; empty measures fairlead alone")
-		series     = flag.Int("series", 10_000, "series of the load")
-		rounds     = flag.Int("rounds", 20, "points of each series, 15 s apart")
-		queries    = flag.Int("queries", 15, "how often each query is asked")
-		idle       = flag.Bool("idle", false, "measure start and memory of an idle fairlead instead")
-	)
+	var o options
+	flag.StringVar(&o.server, "server", "bin/fairlead", "fairlead")
+	flag.StringVar(&o.prometheus, "prometheus", "", "Prometheus; empty measures fairlead alone")
+	flag.IntVar(&o.series, "series", 10_000, "series of the load")
+	flag.IntVar(&o.rounds, "rounds", 25, "points of each series, 15 s apart")
+	flag.IntVar(&o.queries, "queries", 60, "how often each query is asked in a repetition")
+	flag.IntVar(&o.repeat, "repeat", 5, "repetitions")
+	idle := flag.Bool("idle", false, "measure start and memory of an idle fairlead instead")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *server, *prometheus, *series, *rounds, *queries, *idle); err != nil {
+	err := error(nil)
+	if *idle {
+		err = measureIdle(ctx, o.server)
+	} else {
+		err = run(ctx, o)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, server, prometheus string, series, rounds, queries int, idle bool) error {
-	if idle {
-		return measureIdle(ctx, server)
+func run(ctx context.Context, o options) error {
+	if o.series < 1 || o.rounds < 1 || o.queries < 1 || o.repeat < 1 {
+		return fmt.Errorf("-series %d, -rounds %d, -queries %d, -repeat %d: want at least 1", o.series, o.rounds, o.queries, o.repeat)
 	}
-	subjects := []func(context.Context, string) (*subject, error){
-		func(ctx context.Context, dir string) (*subject, error) { return startFairlead(ctx, server, dir) },
-	}
-	if prometheus != "" {
-		subjects = append(subjects, func(ctx context.Context, dir string) (*subject, error) {
-			return startPrometheus(ctx, prometheus, dir)
-		})
-	}
-	end := time.Now()
-	var results []*result
-	for _, start := range subjects {
-		dir, err := os.MkdirTemp("", "fairlead-bench-")
+	var all []repetition
+	for range o.repeat {
+		r, err := repeat(ctx, o)
 		if err != nil {
 			return err
 		}
-		defer os.RemoveAll(dir)
-		s, err := start(ctx, filepath.Join(dir, "data"))
-		if err != nil {
-			return err
-		}
-		defer func() { _ = s.stop() }() // its data is thrown away
-		r, err := measure(ctx, s, end, series, rounds)
-		if err != nil {
-			return err
-		}
-		results = append(results, r)
+		all = append(all, r)
 	}
-	// Turn about, so that a busy moment of the machine hits both.
-	for range queries {
-		for _, r := range results {
-			if err := r.ask(ctx, end); err != nil {
-				return fmt.Errorf("%s: %w", r.name, err)
-			}
-		}
-	}
-	report(os.Stdout, series, rounds, results)
+	report(os.Stdout, o, all)
 	return nil
 }
 
-type result struct {
-	name, api     string
-	samples       int
-	cpu           float64 // seconds of the load
-	rss, peak     float64 // MiB after the load, and at most
-	latency       []*latency
-	samplesPerCPU float64
+// repetition holds the figures of each subject, fairlead first.
+type repetition [][]float64
+
+// columns name the figures of a subject in a repetition.
+func columns() []string {
+	names := []string{"samples per CPU-s", "memory MiB", "peak MiB"}
+	for _, q := range questions() {
+		names = append(names, q.name+" ms")
+	}
+	return names
 }
 
-func measure(ctx context.Context, s *subject, end time.Time, series, rounds int) (*result, error) {
-	before, err := usage(s.pid())
+func repeat(ctx context.Context, o options) (r repetition, err error) {
+	dir, err := os.MkdirTemp("", "fairlead-bench-")
 	if err != nil {
 		return nil, err
 	}
-	samples, err := load(ctx, s.otlp, end, series, rounds)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", s.name, err)
-	}
-	after, err := usage(s.pid())
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	ours, err := startFairlead(ctx, o.server, filepath.Join(dir, "fairlead"))
 	if err != nil {
 		return nil, err
 	}
-	r := &result{name: s.name, api: s.api, samples: samples, cpu: after.cpu - before.cpu, rss: after.rss, peak: after.peak}
-	r.samplesPerCPU = float64(samples) / r.cpu
-	r.latency = newLatencies()
+	defer func() { _ = ours.stop() }() // its data is thrown away
+	subjects := []*subject{ours}
+	if o.prometheus != "" {
+		peer, err := startPrometheus(ctx, o.prometheus, filepath.Join(dir, "prometheus"))
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = peer.stop() }() // its data is thrown away
+		subjects = append(subjects, peer)
+	}
+	end := time.Now()
+	before, err := usages(subjects)
+	if err != nil {
+		return nil, err
+	}
+	samples, err := load(ctx, subjects, end, o.series, o.rounds)
+	if err != nil {
+		return nil, err
+	}
+	after, err := usages(subjects)
+	if err != nil {
+		return nil, err
+	}
+	latencies, err := ask(ctx, subjects, end, o.queries)
+	if err != nil {
+		return nil, err
+	}
+	for i := range subjects {
+		figures := []float64{float64(samples) / (after[i].cpu - before[i].cpu), after[i].rss, after[i].peak}
+		r = append(r, append(figures, latencies[i]...))
+	}
 	return r, nil
 }
 
-func report(out *os.File, series, rounds int, all []*result) {
-	fmt.Fprintf(out, "%d series, %d points each, one run\n\n| | samples per CPU-s | memory MiB (peak) |", series, rounds)
-	for _, l := range all[0].latency {
-		fmt.Fprintf(out, " %s |", l.name)
+func report(out io.Writer, o options, all []repetition) {
+	fmt.Fprintf(out, "%d series, %d points each, %d repetitions: median (least to largest)\n\n|", o.series, o.rounds, len(all))
+	subjects := []string{"fairlead", "Prometheus"}[:len(all[0])]
+	for _, name := range subjects {
+		fmt.Fprintf(out, " | %s", name)
 	}
-	fmt.Fprint(out, "\n|---|--:|--:|")
-	for range all[0].latency {
-		fmt.Fprint(out, "--:|")
+	if len(subjects) > 1 {
+		fmt.Fprint(out, " | ratio")
 	}
-	fmt.Fprintln(out)
-	for _, r := range all {
-		fmt.Fprintf(out, "| %s | %.0f | %.0f (%.0f) |", r.name, r.samplesPerCPU, r.rss, r.peak)
-		for _, l := range r.latency {
-			fmt.Fprintf(out, " %.1f ms |", l.median())
+	fmt.Fprint(out, " |\n|---")
+	for range len(subjects) + len(subjects)/2 {
+		fmt.Fprint(out, "|--:")
+	}
+	fmt.Fprintln(out, "|")
+	for c, name := range columns() {
+		var ratios []float64
+		digits := 1
+		if all[0][0][c] >= 1000 {
+			digits = 0
 		}
-		fmt.Fprintln(out)
-	}
-	if len(all) < 2 {
-		return
-	}
-	a, b := all[0], all[1]
-	fmt.Fprintf(out, "| ratio | %.2f | %.2f (%.2f) |", a.samplesPerCPU/b.samplesPerCPU, a.rss/b.rss, a.peak/b.peak)
-	for i := range a.latency {
-		fmt.Fprintf(out, " %.2f |", a.latency[i].median()/b.latency[i].median())
-	}
-	fmt.Fprintln(out)
-	for i := range a.latency {
-		if a.latency[i].value != b.latency[i].value {
-			fmt.Fprintf(out, "\n%s: the answers differ: %s and %s\n", a.latency[i].name, a.latency[i].value, b.latency[i].value)
+		fmt.Fprintf(out, "| %s", name)
+		for i := range subjects {
+			var values []float64
+			for _, r := range all {
+				values = append(values, r[i][c])
+			}
+			fmt.Fprintf(out, " | %s", spread(values, digits))
 		}
+		if len(subjects) > 1 {
+			for _, r := range all {
+				ratios = append(ratios, r[0][c]/r[1][c])
+			}
+			fmt.Fprintf(out, " | %s", spread(ratios, 2))
+		}
+		fmt.Fprintln(out, " |")
 	}
+}
+
+func spread(values []float64, digits int) string {
+	return fmt.Sprintf("%.*f (%.*f to %.*f)", digits, median(values), digits, slices.Min(values), digits, slices.Max(values))
+}
+
+func median(values []float64) float64 {
+	s := slices.Sorted(slices.Values(values))
+	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2
 }

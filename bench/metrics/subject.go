@@ -101,7 +101,19 @@ func startPrometheus(ctx context.Context, program, dir string) (*subject, error)
 	return nil, errors.Join(errors.New("the Prometheus was not ready within a minute"), s.cmd.Process.Kill())
 }
 
-type use struct{ cpu, rss, peak float64 }
+type use struct{ cpu, rss, peak float64 } // seconds, MiB, MiB
+
+func usages(subjects []*subject) ([]use, error) {
+	var all []use
+	for _, s := range subjects {
+		u, err := usage(s.pid())
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", s.name, err)
+		}
+		all = append(all, u)
+	}
+	return all, nil
+}
 
 // ticksPerSecond is USER_HZ, which is 100 on every Linux.
 const ticksPerSecond = 100
