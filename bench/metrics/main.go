@@ -21,6 +21,9 @@ import (
 	"time"
 )
 
+// leastRounds fill the window of the queries.
+const leastRounds = 25
+
 type options struct {
 	server, prometheus              string
 	series, rounds, queries, repeat int
@@ -31,11 +34,14 @@ func main() {
 	flag.StringVar(&o.server, "server", "bin/fairlead", "fairlead")
 	flag.StringVar(&o.prometheus, "prometheus", "", "Prometheus; empty measures fairlead alone")
 	flag.IntVar(&o.series, "series", 10_000, "series of the load")
-	flag.IntVar(&o.rounds, "rounds", 25, "points of each series, 15 s apart")
+	flag.IntVar(&o.rounds, "rounds", 0, "points of each series, 15 s apart; 0 is as many as make a million samples, at least 25")
 	flag.IntVar(&o.queries, "queries", 60, "how often each query is asked in a repetition")
 	flag.IntVar(&o.repeat, "repeat", 5, "repetitions")
 	idle := flag.Bool("idle", false, "measure start and memory of an idle fairlead instead")
 	flag.Parse()
+	if o.rounds == 0 && o.series > 0 {
+		o.rounds = max(leastRounds, 1_000_000/o.series)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	err := error(nil)

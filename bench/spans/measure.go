@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net/url"
 	"slices"
 	"sync"
 	"text/tabwriter"
@@ -28,15 +27,13 @@ type load struct {
 var loads = map[string]load{"pods": {true, 512}, "collector512": {false, 512}, "collector8192": {false, 8192}}
 
 type result struct {
-	name                  string
-	perCPU, perSecond     float64
-	bytes                 float64 // a span
-	memory                int64
-	errors, search, trace []time.Duration
-	errorsN, searchN      int // what one query returned
+	name              string
+	perCPU, perSecond float64
+	bytes             float64 // a span
+	memory            int64
+	times             [questions][]time.Duration
+	found             [questions]int // what the last query returned
 }
-
-func urlEscape(s string) string { return url.QueryEscape(s) }
 
 // senders is the number of requests under way at once.
 const senders = 4
@@ -146,37 +143,22 @@ func query(ctx context.Context, o options, t *target, client ptraceotlp.GRPCClie
 	for i := range o.queries {
 		service := otlptest.Services[i%len(otlptest.Services)]
 		id := shop.TraceID(r.IntN(traces))
-		var failed func() (int, error)
-		if t.errors != nil {
-			failed = func() (int, error) { return t.errors(ctx, service) }
-		}
-		for _, q := range []struct {
-			times *[]time.Duration
-			n     *int
-			ask   func() (int, error)
-		}{
-			{&res.errors, &res.errorsN, failed},
-			{&res.trace, nil, func() (int, error) {
-				n, err := t.trace(ctx, id)
-				if err == nil && n != otlptest.SpansPerTrace {
-					err = fmt.Errorf("trace %s has %d spans, want %d", id, n, otlptest.SpansPerTrace)
-				}
-				return n, err
-			}},
-			{&res.search, &res.searchN, func() (int, error) { return t.search(ctx, service) }},
-		} {
-			if q.ask == nil {
+		for q, ask := range t.ask {
+			if ask == nil {
 				continue
 			}
 			begin := time.Now()
-			n, err := q.ask()
+			n, took, err := ask(ctx, service, id)
+			if took == 0 {
+				took = time.Since(begin)
+			}
+			if err == nil && (q == traceInProcess || q == traceHTTP) && n != otlptest.SpansPerTrace {
+				err = fmt.Errorf("trace %s has %d spans, want %d", id, n, otlptest.SpansPerTrace)
+			}
 			if err != nil {
 				return err
 			}
-			*q.times = append(*q.times, time.Since(begin))
-			if q.n != nil {
-				*q.n = n
-			}
+			res.times[q], res.found[q] = append(res.times[q], took), n
 		}
 	}
 	return nil
@@ -219,26 +201,16 @@ func print(out io.Writer, o options, results []result) {
 	row("ingest, spans a second", "%.0f", func(r result) float64 { return r.perSecond })
 	row("bytes a span on disk", "%.1f", func(r result) float64 { return r.bytes })
 	row("resident after ingest, MiB", "%.0f", func(r result) float64 { return float64(r.memory >> 20) })
-	for _, q := range []struct {
-		name  string
-		times func(result) []time.Duration
-		n     func(result) int
-	}{
-		{"newest failed canary spans of a service", func(r result) []time.Duration { return r.errors }, func(r result) int { return r.errorsN }},
-		{"the same as a search for traces, over HTTP", func(r result) []time.Duration { return r.search }, func(r result) int { return r.searchN }},
-		{"trace by id, over HTTP", func(r result) []time.Duration { return r.trace }, nil},
-	} {
+	for q, name := range questionNames {
 		for _, p := range []float64{0.5, 0.95} {
-			row(fmt.Sprintf("%s, p%.0f ms", q.name, p*100), "%.1f", func(r result) float64 { return quantile(q.times(r), p) })
+			row(fmt.Sprintf("%s, p%.0f ms", name, p*100), "%.1f", func(r result) float64 { return quantile(r.times[q], p) })
 		}
-		if q.n != nil {
-			row("  found", "%.0f", func(r result) float64 {
-				if len(q.times(r)) == 0 {
-					return -1
-				}
-				return float64(q.n(r))
-			})
-		}
+		row("  found", "%.0f", func(r result) float64 {
+			if len(r.times[q]) == 0 {
+				return -1
+			}
+			return float64(r.found[q])
+		})
 	}
 	_ = w.Flush()
 }

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -33,13 +34,27 @@ type target struct {
 	grpc string // OTLP
 	dir  string // its data
 	cmd  *exec.Cmd
-	// errors asks for the newest 20 failed spans of the canary of a service, nil
-	// where there is no such question; trace for a trace by id. Both return how
-	// many spans came back.
-	errors func(ctx context.Context, service string) (int, error)
-	// search is the same question through the HTTP API, whole traces read.
-	search func(ctx context.Context, service string) (int, error)
-	trace  func(ctx context.Context, id pcommon.TraceID) (int, error)
+	ask  [questions]ask
+}
+
+// ask puts one question and returns how many items came back. Within the server
+// it also returns how long the store took; elsewhere the asker's clock counts.
+type ask func(ctx context.Context, service string, id pcommon.TraceID) (n int, took time.Duration, err error)
+
+// The questions. A target leaves out what it has no answer to.
+const (
+	errorsInProcess = iota // the newest 20 failed spans of the canary of a service
+	traceInProcess
+	searchHTTP // the newest 20 traces with such a span, whole traces read
+	traceHTTP
+	questions
+)
+
+var questionNames = [questions]string{
+	"newest 20 failed canary spans of a service, in process",
+	"trace by id, in process",
+	"newest 20 traces with a failed canary span, over HTTP",
+	"trace by id, over HTTP",
 }
 
 // serve is the store behind the Collector's receiver.
@@ -63,22 +78,42 @@ func serve(ctx context.Context, dir string, out io.Writer) error {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/tempo/", http.StripPrefix("/tempo", tempoapi.New(store, tempoapi.Options{})))
-	mux.HandleFunc("/errors", func(w http.ResponseWriter, r *http.Request) {
-		spans, _, err := store.SearchSpans(r.Context(), telemetry.SpanQuery{
-			Service: r.FormValue("service"), Version: "1.1.0", Track: "canary", HasStatus: true, Status: ptrace.StatusCodeError, Limit: 20,
-		})
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusInternalServerError)
-			return
-		}
-		fmt.Fprint(w, len(spans))
-	})
+	mux.Handle("/in-process", inProcess(store))
 	srv := &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}
 	go func() { _ = srv.Serve(ln) }()
 	defer srv.Close()
 	fmt.Fprintln(out, recv.GRPCAddr(), ln.Addr())
 	<-ctx.Done()
 	return nil
+}
+
+// inProcess asks the store itself and answers with the number of spans and how
+// many nanoseconds it took.
+func inProcess(store *telemetry.Store) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var n int
+		var err error
+		var id pcommon.TraceID
+		_, idErr := hex.Decode(id[:], []byte(r.FormValue("trace")))
+		began := time.Now()
+		if r.Form.Has("trace") {
+			var td ptrace.Traces
+			td, err = store.Trace(r.Context(), id)
+			n = td.SpanCount()
+		} else {
+			var spans []telemetry.Span
+			spans, _, err = store.SearchSpans(r.Context(), telemetry.SpanQuery{
+				Service: r.FormValue("service"), Version: "1.1.0", Track: "canary", HasStatus: true, Status: ptrace.StatusCodeError, Limit: 20,
+			})
+			n = len(spans)
+		}
+		took := time.Since(began)
+		if err = errors.Join(err, idErr); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		fmt.Fprintln(w, n, took.Nanoseconds())
+	}
 }
 
 func startStore(ctx context.Context, o options) (*target, error) {
@@ -106,38 +141,44 @@ func startStore(ctx context.Context, o options) (*target, error) {
 	}
 	t.grpc = addrs[0]
 	api := "http://" + addrs[1]
-	t.errors = func(ctx context.Context, service string) (int, error) {
-		body, err := fetch(ctx, api+"/errors?service="+service, "")
-		if err != nil {
-			return 0, err
+	within := func(ctx context.Context, query string) (n int, took time.Duration, err error) {
+		body, err := fetch(ctx, api+"/in-process?"+query, "")
+		if err == nil {
+			_, err = fmt.Sscan(string(body), &n, &took)
 		}
-		return strconv.Atoi(string(body))
+		return n, took, err
 	}
-	t.search = func(ctx context.Context, service string) (int, error) {
+	t.ask[errorsInProcess] = func(ctx context.Context, service string, _ pcommon.TraceID) (int, time.Duration, error) {
+		return within(ctx, "service="+service)
+	}
+	t.ask[traceInProcess] = func(ctx context.Context, _ string, id pcommon.TraceID) (int, time.Duration, error) {
+		return within(ctx, "trace="+hex.EncodeToString(id[:]))
+	}
+	t.ask[searchHTTP] = func(ctx context.Context, service string, _ pcommon.TraceID) (int, time.Duration, error) {
 		q := fmt.Sprintf(`{ resource.service.name = "%s" && resource.service.version = "1.1.0" && resource.deployment.track = "canary" && status = error }`, service)
-		body, err := fetch(ctx, api+"/tempo/api/search?limit=20&q="+urlEscape(q), "")
+		body, err := fetch(ctx, api+"/tempo/api/search?limit=20&q="+url.QueryEscape(q), "")
 		if err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 		var found struct {
 			Traces []json.RawMessage `json:"traces"`
 		}
 		err = json.Unmarshal(body, &found)
-		return len(found.Traces), err
+		return len(found.Traces), 0, err
 	}
-	t.trace = func(ctx context.Context, id pcommon.TraceID) (int, error) {
+	t.ask[traceHTTP] = func(ctx context.Context, _ string, id pcommon.TraceID) (int, time.Duration, error) {
 		body, err := fetch(ctx, api+"/tempo/api/traces/"+hex.EncodeToString(id[:]), "application/protobuf")
 		if err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 		td, err := (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(body)
-		return td.SpanCount(), err
+		return td.SpanCount(), 0, err
 	}
 	return t, nil
 }
 
-func fetch(ctx context.Context, url, accept string) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+func fetch(ctx context.Context, address, accept string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +192,7 @@ func fetch(ctx context.Context, url, accept string) ([]byte, error) {
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %s: %s", url, resp.Status, body)
+		err = fmt.Errorf("%s: %s: %s", address, resp.Status, body)
 	}
 	return body, err
 }

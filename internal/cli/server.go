@@ -17,12 +17,6 @@ import (
 	"fairlead.dev/fairlead/internal/server"
 )
 
-// gcPercent trades memory for CPU beside Go's default of 100 and Prometheus'
-// 75. At 100k series one run each gave 0.94 of Prometheus' samples per CPU-second
-// at 75 and 0.99 at this, with 0.94 and 1.08 of its memory (bench/metrics); the
-// runs differ by as much between themselves, so that the gain is not shown.
-const gcPercent = 110
-
 // shutdownTimeout is how long requests under way may take after a signal;
 // Kubernetes kills after 30 s.
 const shutdownTimeout = 15 * time.Second
@@ -130,9 +124,6 @@ func runServer(ctx context.Context, o *serverOptions) error {
 		fmt.Fprintln(o.streams.Out, "configuration is valid")
 		return nil
 	}
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
 	logger := slog.New(slog.NewTextHandler(o.streams.Err, &slog.HandlerOptions{Level: level}))
 	began := time.Now()
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
@@ -152,6 +143,8 @@ func runServer(ctx context.Context, o *serverOptions) error {
 	err = srv.Start(ctx)
 	if err == nil {
 		o.announce(cfg, srv, time.Since(began))
+		// What the start alone needed goes back to the system.
+		debug.FreeOSMemory()
 		select {
 		case <-ctx.Done():
 			logger.Info("stopping")

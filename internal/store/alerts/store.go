@@ -13,7 +13,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"fairlead.dev/fairlead/internal/alert"
@@ -72,7 +71,7 @@ type Store struct{ db *sqlite.DB }
 
 // Open opens or creates the store in the directory dir, which must exist.
 func Open(dir string) (*Store, error) {
-	db, err := sqlite.Open(filepath.Join(dir, FileName), migrations)
+	db, err := sqlite.Open(dir, FileName, migrations)
 	if err != nil {
 		return nil, err
 	}
@@ -83,9 +82,7 @@ func Open(dir string) (*Store, error) {
 func (s *Store) Close() error { return s.db.Close() }
 
 // Backup writes a consistent copy into the directory dir.
-func (s *Store) Backup(ctx context.Context, dir string) error {
-	return s.db.Backup(ctx, filepath.Join(dir, FileName))
-}
+func (s *Store) Backup(ctx context.Context, dir string) error { return s.db.Backup(ctx, dir) }
 
 // Alerts returns the alerts of the last round, in no order.
 func (s *Store) Alerts(ctx context.Context) ([]alert.Alert, error) {

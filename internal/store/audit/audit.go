@@ -6,7 +6,6 @@ package audit
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"fairlead.dev/fairlead/internal/store/sqlite"
@@ -49,7 +48,7 @@ type Store struct{ db *sqlite.DB }
 
 // Open opens or creates the record in the directory dir, which must exist.
 func Open(dir string) (*Store, error) {
-	db, err := sqlite.Open(filepath.Join(dir, FileName), migrations)
+	db, err := sqlite.Open(dir, FileName, migrations)
 	if err != nil {
 		return nil, err
 	}
@@ -60,9 +59,7 @@ func Open(dir string) (*Store, error) {
 func (s *Store) Close() error { return s.db.Close() }
 
 // Backup writes a consistent copy into the directory dir.
-func (s *Store) Backup(ctx context.Context, dir string) error {
-	return s.db.Backup(ctx, filepath.Join(dir, FileName))
-}
+func (s *Store) Backup(ctx context.Context, dir string) error { return s.db.Backup(ctx, dir) }
 
 // Add records an action. Who acts without leaving a record must not act: record
 // before the action, or undo it when this fails.

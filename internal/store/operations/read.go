@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"fairlead.dev/fairlead/internal/release"
+	"fairlead.dev/fairlead/internal/store/sqlite"
 )
 
 // Status is what a release is now.
@@ -237,22 +238,18 @@ type OperationFilter struct {
 // Operations returns operations, newest start first. For the next page set
 // Until to the start of the last one.
 func (s *Store) Operations(ctx context.Context, f OperationFilter) ([]release.Operation, error) {
-	conditions, args := []string{"namespace <> ''"}, []any{}
-	where := func(condition string, arg any, wanted bool) {
-		if wanted {
-			conditions, args = append(conditions, condition), append(args, arg)
-		}
-	}
-	where("namespace = ?", f.Namespace, f.Namespace != "")
-	where("release = ?", f.Release, f.Release != "")
-	where("cluster = ?", f.Cluster, f.Cluster != "")
-	where("kind = ?", string(f.Kind), f.Kind != "")
-	where("state = ?", string(f.State), f.State != "")
-	where("trace_id = ?", f.TraceID, f.TraceID != "")
-	where("json_extract(op, '$.Revision') = ?", f.Revision, f.Revision > 0)
-	where("start_ns >= ?", unixNano(f.Since), !f.Since.IsZero())
-	where("start_ns < ?", unixNano(f.Until), !f.Until.IsZero())
-	return s.query(ctx, "WHERE "+strings.Join(conditions, " AND ")+" ORDER BY start_ns DESC, key LIMIT ?", append(args, pageSize(f.Limit))...)
+	var where sqlite.Where
+	where.Add(true, "namespace <> ''")
+	where.Add(f.Namespace != "", "namespace = ?", f.Namespace)
+	where.Add(f.Release != "", "release = ?", f.Release)
+	where.Add(f.Cluster != "", "cluster = ?", f.Cluster)
+	where.Add(f.Kind != "", "kind = ?", string(f.Kind))
+	where.Add(f.State != "", "state = ?", string(f.State))
+	where.Add(f.TraceID != "", "trace_id = ?", f.TraceID)
+	where.Add(f.Revision > 0, "json_extract(op, '$.Revision') = ?", f.Revision)
+	where.Add(!f.Since.IsZero(), "start_ns >= ?", unixNano(f.Since))
+	where.Add(!f.Until.IsZero(), "start_ns < ?", unixNano(f.Until))
+	return s.query(ctx, where.String()+" ORDER BY start_ns DESC, key LIMIT ?", where.Args(pageSize(f.Limit))...)
 }
 
 // Operation returns one operation by its id, or ErrNotFound.

@@ -112,8 +112,7 @@ type Options struct {
 // Open opens or creates the record in the directory dir, which must exist, and
 // migrates it forward. A database of a newer fairlead is refused.
 func Open(dir string, o Options) (*Store, error) {
-	path := filepath.Join(dir, FileName)
-	db, err := sqlite.Open(path, migrations)
+	db, err := sqlite.Open(dir, FileName, migrations)
 	if err != nil {
 		return nil, err
 	}
@@ -124,10 +123,14 @@ func Open(dir string, o Options) (*Store, error) {
 	}
 	// What was written before a crash may not have reached the metrics store.
 	if err := s.markAll(context.Background()); err != nil {
-		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), db.Close())
+		return nil, errors.Join(fmt.Errorf("open %s: %w", filepath.Join(dir, FileName), err), db.Close())
 	}
 	return s, nil
 }
 
 // Close closes the database.
 func (s *Store) Close() error { return s.db.Close() }
+
+// Backup writes a consistent copy of the database into the directory dir, which
+// must exist and not hold one. A store opens the copy as it is.
+func (s *Store) Backup(ctx context.Context, dir string) error { return s.db.Backup(ctx, dir) }

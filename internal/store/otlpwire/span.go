@@ -55,6 +55,18 @@ type Span struct {
 // Duration is End - Start in nanoseconds, never negative.
 func (s *Span) Duration() int64 { return max(0, s.End-s.Start) }
 
+// SpanTraceID reads a span's trace id alone: of a chunk's spans, a look-up by
+// trace wants few. It is zero where there is none.
+func SpanTraceID(raw []byte) (id TraceID) {
+	_ = fields(raw, func(num protowire.Number, typ protowire.Type, _, value []byte) (bool, error) {
+		if num == spanTraceID && len(value) == len(id) {
+			copy(id[:], value)
+		}
+		return num != spanTraceID, nil
+	})
+	return id
+}
+
 // ReadSpan reads a span's own fields.
 func ReadSpan(raw []byte) (s Span, err error) {
 	s.Raw = raw

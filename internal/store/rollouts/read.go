@@ -6,10 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"fairlead.dev/fairlead/internal/rollout"
+	"fairlead.dev/fairlead/internal/store/sqlite"
 )
 
 // Filter selects rollouts; zero fields select all.
@@ -29,24 +29,19 @@ const (
 // List returns the latest record of each rollout, the one last heard of first.
 // Verdicts and explanations are left out.
 func (s *Store) List(ctx context.Context, f Filter) ([]rollout.Record, error) {
-	conditions, args := []string{"1"}, []any{}
-	where := func(condition string, arg any, wanted bool) {
-		if wanted {
-			conditions, args = append(conditions, condition), append(args, arg)
-		}
-	}
-	where("cluster = ?", f.Cluster, f.Cluster != "")
-	where("namespace = ?", f.Namespace, f.Namespace != "")
-	where("name = ?", f.Name, f.Name != "")
-	where("service = ?", f.Service, f.Service != "")
-	where("ended = ?", 0, f.Active)
-	where("at_ns < ?", f.Until.UnixNano(), !f.Until.IsZero())
+	var where sqlite.Where
+	where.Add(f.Cluster != "", "cluster = ?", f.Cluster)
+	where.Add(f.Namespace != "", "namespace = ?", f.Namespace)
+	where.Add(f.Name != "", "name = ?", f.Name)
+	where.Add(f.Service != "", "service = ?", f.Service)
+	where.Add(f.Active, "ended = 0")
+	where.Add(!f.Until.IsZero(), "at_ns < ?", f.Until.UnixNano())
 	limit := DefaultPage
 	if f.Limit > 0 {
 		limit = min(f.Limit, MaxPage)
 	}
-	rows, err := s.db.QueryContext(ctx, "SELECT json_remove(record, '$.verdict', '$.explanation') FROM rollouts WHERE "+
-		strings.Join(conditions, " AND ")+" ORDER BY at_ns DESC, id LIMIT ?", append(args, limit)...)
+	rows, err := s.db.QueryContext(ctx, "SELECT json_remove(record, '$.verdict', '$.explanation') FROM rollouts"+
+		where.String()+" ORDER BY at_ns DESC, id LIMIT ?", where.Args(limit)...)
 	if err != nil {
 		return nil, err
 	}

@@ -8,7 +8,6 @@ package rollouts
 import (
 	"context"
 	"errors"
-	"path/filepath"
 	"sync"
 
 	"fairlead.dev/fairlead/internal/store/news"
@@ -71,7 +70,7 @@ type Store struct {
 // Open opens or creates the record in the directory dir, which must exist, and
 // migrates it forward. A database of a newer fairlead is refused.
 func Open(dir string) (*Store, error) {
-	db, err := sqlite.Open(filepath.Join(dir, FileName), migrations)
+	db, err := sqlite.Open(dir, FileName, migrations)
 	if err != nil {
 		return nil, err
 	}
@@ -83,6 +82,4 @@ func (s *Store) Close() error { return s.db.Close() }
 
 // Backup writes a consistent copy of the database into the directory dir, which
 // must exist and not hold one. A store opens the copy as it is.
-func (s *Store) Backup(ctx context.Context, dir string) error {
-	return s.db.Backup(ctx, filepath.Join(dir, FileName))
-}
+func (s *Store) Backup(ctx context.Context, dir string) error { return s.db.Backup(ctx, dir) }

@@ -17,12 +17,14 @@ type Snapshot struct {
 	file  *File
 	tx    *sql.Tx
 	fetch *sql.Stmt
+	find  *sql.Stmt // blockOfKey
+	runs  map[Kind][]int64
 	open  map[Kind]map[uint64][]int64 // keys of chunks that were open; nil unless traces were asked for
 }
 
 // Snapshot begins a view. forTrace ids may be looked up with ByTrace.
 func (f *File) Snapshot(ctx context.Context, forTrace ...otlpwire.TraceID) (*Snapshot, error) {
-	s := &Snapshot{file: f}
+	s := &Snapshot{file: f, runs: map[Kind][]int64{}}
 	if len(forTrace) > 0 {
 		// Memory first, database second: a chunk sealed in between is missing
 		// from the database, and the run that replaced it is there.
@@ -67,8 +69,10 @@ func (f *File) openKeys(traces []otlpwire.TraceID) map[Kind]map[uint64][]int64 {
 
 // Close ends the view.
 func (s *Snapshot) Close() {
-	if s.fetch != nil {
-		_ = s.fetch.Close()
+	for _, st := range []*sql.Stmt{s.fetch, s.find} {
+		if st != nil {
+			_ = st.Close()
+		}
 	}
 	_ = s.tx.Rollback()
 }
@@ -129,12 +133,11 @@ func (s *Snapshot) ByTrace(ctx context.Context, kind Kind, trace otlpwire.TraceI
 	if err != nil {
 		return nil, err
 	}
-	runs, err := s.file.runs(ctx, s.tx, kind, -1)
-	if err != nil {
+	if err := s.prepareLookup(ctx, kind); err != nil {
 		return nil, s.file.readError("look up trace", err)
 	}
-	for _, run := range runs {
-		more, err := lookupRun(ctx, s.tx, kind, run, key)
+	for _, run := range s.runs[kind] {
+		more, err := lookupRun(ctx, s.find, kind, run, key)
 		if err != nil {
 			return nil, s.file.readError("look up trace", err)
 		}
@@ -142,6 +145,19 @@ func (s *Snapshot) ByTrace(ctx context.Context, kind Kind, trace otlpwire.TraceI
 	}
 	slices.Sort(chunks)
 	return slices.Compact(chunks), nil
+}
+
+// prepareLookup reads, once for all traces that are asked for, which runs there are.
+func (s *Snapshot) prepareLookup(ctx context.Context, kind Kind) (err error) {
+	if s.find == nil {
+		if s.find, err = s.tx.PrepareContext(ctx, blockOfKey); err != nil {
+			return err
+		}
+	}
+	if _, ok := s.runs[kind]; !ok {
+		s.runs[kind], err = s.file.runs(ctx, s.tx, kind, -1)
+	}
+	return err
 }
 
 // present returns those of the chunks that the view has: one that was open when

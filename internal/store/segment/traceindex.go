@@ -177,6 +177,10 @@ func queryBlocks(ctx context.Context, q querier, query string, visit func(first 
 	if err != nil {
 		return err
 	}
+	return readBlocks(rows, visit)
+}
+
+func readBlocks(rows *sql.Rows, visit func(first uint64, data []byte) (bool, error)) error {
 	defer rows.Close()
 	for rows.Next() {
 		var first int64
@@ -191,14 +195,21 @@ func queryBlocks(ctx context.Context, q querier, query string, visit func(first 
 	return rows.Err()
 }
 
-// lookupRun returns the chunks of a key in one run.
-func lookupRun(ctx context.Context, q querier, kind Kind, run int64, key uint64) (chunks []int64, err error) {
-	err = queryBlocks(ctx, q, "SELECT first, data FROM trace_index WHERE kind = ? AND run = ? AND first <= ? ORDER BY first DESC LIMIT 1", func(first uint64, data []byte) (bool, error) {
+// blockOfKey finds the block of a run that a key is in, if the run has it.
+const blockOfKey = "SELECT first, data FROM trace_index WHERE kind = ? AND run = ? AND first <= ? ORDER BY first DESC LIMIT 1"
+
+// lookupRun returns the chunks of a key in one run; st is blockOfKey.
+func lookupRun(ctx context.Context, st *sql.Stmt, kind Kind, run int64, key uint64) (chunks []int64, err error) {
+	rows, err := st.QueryContext(ctx, kind, run, int64(key))
+	if err != nil {
+		return nil, err
+	}
+	err = readBlocks(rows, func(first uint64, data []byte) (bool, error) {
 		return false, decodeBlock(first, data, func(e entry) {
 			if e.key == key {
 				chunks = append(chunks, e.chunk)
 			}
 		})
-	}, kind, run, int64(key))
+	})
 	return chunks, err
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"path/filepath"
 
 	_ "modernc.org/sqlite" // the driver "sqlite", pure Go
 )
@@ -20,10 +21,11 @@ type DB struct {
 	path string
 }
 
-// Open opens or creates the file at path, whose directory must exist, and
-// migrates it forward: migrations[i] takes it from version i to i+1. A file of
-// a newer version than there are migrations is refused.
-func Open(path string, migrations []string) (*DB, error) {
+// Open opens or creates the file name in the directory dir, which must exist,
+// and migrates it forward: migrations[i] takes it from version i to i+1. A file
+// of a newer version than there are migrations is refused.
+func Open(dir, name string, migrations []string) (*DB, error) {
+	path := filepath.Join(dir, name)
 	// A kill loses nothing that was committed with synchronous=NORMAL in WAL
 	// mode; a power cut can lose the last commits, and never corrupts.
 	dsn := "file:" + (&url.URL{Path: path}).EscapedPath() +
@@ -74,9 +76,11 @@ func (d *DB) InTx(ctx context.Context, f func(*sql.Tx) error) error {
 	return tx.Commit()
 }
 
-// Backup writes a consistent copy to the file path, which must not exist.
-// Reads and writes go on meanwhile.
-func (d *DB) Backup(ctx context.Context, path string) error {
+// Backup writes a consistent copy under the same name into the directory dir,
+// which must exist and not hold one. [Open] opens the copy as it is. Reads and
+// writes go on meanwhile.
+func (d *DB) Backup(ctx context.Context, dir string) error {
+	path := filepath.Join(dir, filepath.Base(d.path))
 	if _, err := d.ExecContext(ctx, "VACUUM INTO ?", path); err != nil {
 		return fmt.Errorf("back up %s to %s: %w", d.path, path, err)
 	}

@@ -223,6 +223,9 @@ func (s *Store) Traces(ctx context.Context, ids []otlpwire.TraceID) (map[otlpwir
 	}
 	byID := map[recordID]*StoredSpan{}
 	sc, err := s.byTrace(ctx, segment.Spans, ids, func(it otlpwire.Item, res *segment.Resource) {
+		if !want[otlpwire.SpanTraceID(it.Raw)] {
+			return
+		}
 		span, err := otlpwire.ReadSpan(it.Raw)
 		if err != nil || !want[span.TraceID] {
 			return
