@@ -17,6 +17,11 @@ import (
 	"fairlead.dev/fairlead/internal/server"
 )
 
+// gcPercent trades memory for CPU beside Go's default of 100: at 100k series of
+// bench/metrics 100 gave 0.99 of Prometheus' samples per CPU-second and 1.10 of
+// its memory, 110 gave 1.02 and 1.11.
+const gcPercent = 110
+
 // shutdownTimeout is how long requests under way may take after a signal;
 // Kubernetes kills after 30 s.
 const shutdownTimeout = 15 * time.Second
@@ -123,6 +128,9 @@ func runServer(ctx context.Context, o *serverOptions) error {
 		}
 		fmt.Fprintln(o.streams.Out, "configuration is valid")
 		return nil
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
 	}
 	logger := slog.New(slog.NewTextHandler(o.streams.Err, &slog.HandlerOptions{Level: level}))
 	began := time.Now()

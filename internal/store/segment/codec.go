@@ -58,22 +58,58 @@ const lightChunk = 0
 
 // decode returns a chunk's body, an encoded TracesData or LogsData.
 func (c *codec) decode(kind Kind, data []byte) ([]byte, error) {
-	n, k := binary.Uvarint(data)
-	if k <= 0 || n > uint64(len(data)-k) {
-		return nil, fmt.Errorf("%w: %w: shorter than its columns", ErrCorrupt, ErrBadChunk)
-	}
-	if n == lightChunk {
-		return decodeLight(data[k:])
-	}
-	columns, err := c.dec.DecodeAll(data[k:k+int(n)], nil)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w: decompress columns: %w", ErrCorrupt, ErrBadChunk, err)
-	}
-	body, err := c.dec.DecodeAll(data[k+int(n):], nil)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w: decompress: %w", ErrCorrupt, ErrBadChunk, err)
+	columns, body, err := c.decompress(data)
+	if err != nil || columns == nil {
+		return body, err
 	}
 	return join(kind, columns, body)
+}
+
+// pick calls visit for the items of a chunk that may be of the traces that want
+// names: where there are columns, others are not put together again. It returns
+// the bytes that were decompressed.
+func (c *codec) pick(kind Kind, data []byte, want func(otlpwire.TraceID) bool, visit func(otlpwire.Item)) (int, error) {
+	columns, body, err := c.decompress(data)
+	if err != nil {
+		return 0, err
+	}
+	n := len(columns) + len(body)
+	if columns != nil {
+		return n, rejoin(kind, columns, body, want, visit)
+	}
+	return n, walkAll(body, visit)
+}
+
+// walkAll calls visit for each item of a chunk's body.
+func walkAll(body []byte, visit func(otlpwire.Item)) error {
+	err := otlpwire.Walk(body, func(it otlpwire.Item) bool {
+		visit(it)
+		return true
+	})
+	if err != nil {
+		return fmt.Errorf("%w: %w: %w", ErrCorrupt, ErrBadChunk, err)
+	}
+	return nil
+}
+
+// decompress returns a chunk's columns and the rest; columns are nil where it
+// has none.
+func (c *codec) decompress(data []byte) (columns, body []byte, err error) {
+	n, k := binary.Uvarint(data)
+	if k <= 0 || n > uint64(len(data)-k) {
+		return nil, nil, fmt.Errorf("%w: %w: shorter than its columns", ErrCorrupt, ErrBadChunk)
+	}
+	if n == lightChunk {
+		body, err = decodeLight(data[k:])
+		return nil, body, err
+	}
+	if columns, err = c.dec.DecodeAll(data[k:k+int(n)], []byte{}); err != nil {
+		return nil, nil, fmt.Errorf("%w: %w: decompress columns: %w", ErrCorrupt, ErrBadChunk, err)
+	}
+	if body, err = c.dec.DecodeAll(data[k+int(n):], nil); err != nil {
+		return nil, nil, fmt.Errorf("%w: %w: decompress: %w", ErrCorrupt, ErrBadChunk, err)
+	}
+	return columns, body, nil
 }
 
 func decodeLight(block []byte) ([]byte, error) {

@@ -112,13 +112,31 @@ func take(l layout, num protowire.Number, typ protowire.Type, value []byte, flag
 	return false
 }
 
+// traceColumn is the place of the trace id among the ids of a layout.
+const traceColumn = 0
+
 // join puts the columns back into the items of body.
 func join(kind Kind, columns, body []byte) ([]byte, error) {
+	var items []otlpwire.Item
+	size := 0
+	err := rejoin(kind, columns, body, nil, func(it otlpwire.Item) {
+		items = append(items, it)
+		size += len(it.Raw)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return otlpwire.Append(make([]byte, 0, size+len(body)/4), items), nil
+}
+
+// rejoin calls visit for the items of body, with their columns put back. With
+// want, items that have another trace id in their column are passed over.
+func rejoin(kind Kind, columns, body []byte, want func(otlpwire.TraceID) bool, visit func(otlpwire.Item)) error {
 	l := layouts[kind]
 	bad := fmt.Errorf("%w: %w: columns do not fit the chunk", ErrCorrupt, ErrBadChunk)
 	n, k := binary.Uvarint(columns)
 	if k <= 0 || n > uint64(len(columns)-k) {
-		return nil, bad
+		return bad
 	}
 	flags, columns := columns[k:k+int(n)], columns[k+int(n):]
 	ids := make([][]byte, len(l.ids))
@@ -130,13 +148,16 @@ func join(kind Kind, columns, body []byte) ([]byte, error) {
 			}
 		}
 		if size > len(columns) {
-			return nil, bad
+			return bad
 		}
 		ids[c], columns = columns[:size], columns[size:]
 	}
-	items := make([]otlpwire.Item, 0, n)
-	buf := make([]byte, 0, len(body)+int(n)*maxColumns)
+	var buf []byte // one for all items, or one for each of the few
+	if want == nil {
+		buf = make([]byte, 0, len(body)+int(n)*maxColumns)
+	}
 	var last uint64
+	seen := 0
 	ok := true
 	time := func() uint64 {
 		v, k := binary.Varint(columns)
@@ -148,38 +169,55 @@ func join(kind Kind, columns, body []byte) ([]byte, error) {
 		return uint64(v)
 	}
 	err := otlpwire.Walk(body, func(it otlpwire.Item) bool {
-		if len(items) == int(n) {
+		if seen == int(n) {
 			ok = false
 			return false
 		}
-		begin, f := len(buf), flags[len(items)]
-		for c, id := range l.ids {
-			if f&(1<<c) != 0 {
-				buf = protowire.AppendTag(buf, id.num, protowire.BytesType)
-				buf = protowire.AppendBytes(buf, ids[c][:id.size])
-				ids[c] = ids[c][id.size:]
+		f := flags[seen]
+		seen++
+		wanted := true
+		if want != nil {
+			if wanted = f&(1<<traceColumn) == 0 || want(otlpwire.TraceID(ids[traceColumn][:l.ids[traceColumn].size])); wanted {
+				buf = make([]byte, 0, len(it.Raw)+maxColumns)
 			}
 		}
-		first := uint64(0)
+		begin := len(buf)
+		for c, id := range l.ids {
+			if f&(1<<c) == 0 {
+				continue
+			}
+			if wanted {
+				buf = protowire.AppendTag(buf, id.num, protowire.BytesType)
+				buf = protowire.AppendBytes(buf, ids[c][:id.size])
+			}
+			ids[c] = ids[c][id.size:]
+		}
+		var at [2]uint64
 		if f&timeFlag != 0 {
 			last += time()
-			first = last
-			buf = protowire.AppendTag(buf, l.times[0], protowire.Fixed64Type)
-			buf = protowire.AppendFixed64(buf, first)
+			at[0] = last
 		}
 		if f&(timeFlag<<1) != 0 {
-			buf = protowire.AppendTag(buf, l.times[1], protowire.Fixed64Type)
-			buf = protowire.AppendFixed64(buf, first+time())
+			at[1] = at[0] + time()
+		}
+		if !wanted {
+			return ok
+		}
+		for c, num := range l.times {
+			if f&(timeFlag<<c) != 0 {
+				buf = protowire.AppendTag(buf, num, protowire.Fixed64Type)
+				buf = protowire.AppendFixed64(buf, at[c])
+			}
 		}
 		buf = append(buf, it.Raw...)
-		items = append(items, otlpwire.Item{Resource: it.Resource, Scope: it.Scope, Raw: buf[begin:len(buf):len(buf)]})
+		visit(otlpwire.Item{Resource: it.Resource, Scope: it.Scope, Raw: buf[begin:len(buf):len(buf)]})
 		return ok
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w: %w", ErrCorrupt, ErrBadChunk, err)
+		return fmt.Errorf("%w: %w: %w", ErrCorrupt, ErrBadChunk, err)
 	}
-	if !ok || len(items) != int(n) {
-		return nil, bad
+	if !ok || seen != int(n) {
+		return bad
 	}
-	return otlpwire.Append(make([]byte, 0, len(buf)+len(body)/4), items), nil
+	return nil
 }

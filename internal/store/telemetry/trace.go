@@ -46,6 +46,11 @@ func fileByTrace(ctx context.Context, f *file, kind segment.Kind, ids []otlpwire
 		return err
 	}
 	defer snap.Close()
+	wanted := make(map[otlpwire.TraceID]bool, len(ids))
+	for _, id := range ids {
+		wanted[id] = true
+	}
+	want := func(id otlpwire.TraceID) bool { return wanted[id] }
 	done := map[int64]bool{}
 	for _, id := range ids {
 		chunks, err := snap.ByTrace(ctx, kind, id)
@@ -60,27 +65,50 @@ func fileByTrace(ctx context.Context, f *file, kind segment.Kind, ids []otlpwire
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			body, err := snap.Chunk(ctx, chunk)
+			var group itemGroup
+			n, err := snap.Pick(ctx, chunk, want, func(it otlpwire.Item) {
+				sc.Records++
+				if res := group.enter(f, &it); res != nil {
+					visit(it, res)
+				}
+			})
+			sc.Bytes += int64(n)
 			switch {
 			case errors.Is(err, segment.ErrNoChunk):
 				continue // sealed meanwhile: the index names its successor
 			case errors.Is(err, segment.ErrBadChunk):
 				sc.Skipped = append(sc.Skipped, err)
-				continue
 			case err != nil:
 				return err
-			}
-			sc.Bytes += int64(len(body))
-			err = eachItem(f, body, func(it otlpwire.Item, resource int64) {
-				sc.Records++
-				if res := f.ResourceByID(resource); res != nil {
-					visit(it, res)
-				}
-			})
-			if err != nil {
-				sc.Skipped = append(sc.Skipped, err)
 			}
 		}
 	}
 	return nil
 }
+
+// itemGroup is the resource and scope that items of a chunk share one after the
+// other.
+type itemGroup struct {
+	resource, scope []byte // as the chunk has them
+	res             *segment.Resource
+	own             []byte // a copy of scope
+}
+
+// enter returns the item's resource, nil where the file does not know it, and
+// takes the item's headers out of the chunk, which it would otherwise keep in
+// memory whole.
+func (g *itemGroup) enter(f *file, it *otlpwire.Item) *segment.Resource {
+	if g.res == nil || !same(g.resource, it.Resource) {
+		g.resource, g.res = it.Resource, f.ResourceByID(f.ResourceID(it.Resource))
+	}
+	if g.own == nil || !same(g.scope, it.Scope) {
+		g.scope, g.own = it.Scope, append([]byte{}, it.Scope...)
+	}
+	if g.res != nil {
+		it.Resource, it.Scope = g.res.Header, g.own
+	}
+	return g.res
+}
+
+// same reports whether two headers are one and the same memory.
+func same(a, b []byte) bool { return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0]) }
