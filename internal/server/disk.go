@@ -4,8 +4,9 @@ import (
 	"context"
 	"fmt"
 	"sync/atomic"
-	"syscall"
 	"time"
+
+	"github.com/shirou/gopsutil/v4/disk"
 
 	"fairlead.dev/fairlead/internal/config"
 )
@@ -31,11 +32,11 @@ func newSpace(dir string, minFree config.Bytes, seen func(float64)) (*space, err
 }
 
 func (s *space) read() error {
-	var st syscall.Statfs_t
-	if err := syscall.Statfs(s.dir, &st); err != nil {
+	usage, err := disk.Usage(s.dir)
+	if err != nil {
 		return fmt.Errorf("read free space of %s: %w", s.dir, err)
 	}
-	free := int64(st.Bavail) * st.Bsize
+	free := int64(usage.Free)
 	s.free.Store(free)
 	s.seen(float64(free))
 	return nil

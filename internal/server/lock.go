@@ -7,8 +7,10 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 )
+
+// errLocked says that another process holds the lock.
+var errLocked = errors.New("locked by another process")
 
 // lock keeps a second server out of the data directory. The kernel drops it
 // with the process, however it ends.
@@ -20,9 +22,9 @@ func lockDir(dir string) (*lock, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock data directory: %w", err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	if err := tryLock(f); err != nil {
 		defer f.Close()
-		if !errors.Is(err, syscall.EWOULDBLOCK) {
+		if !errors.Is(err, errLocked) {
 			return nil, fmt.Errorf("lock %s: %w", path, err)
 		}
 		owner := make([]byte, 16)

@@ -5,7 +5,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"syscall"
+
+	"github.com/shirou/gopsutil/v4/mem"
 
 	"fairlead.dev/fairlead/internal/config"
 )
@@ -24,10 +25,9 @@ func memoryLimitMiB(configured config.Bytes) uint32 {
 // totalMemory is the smaller of the machine's memory and the cgroup's (v2)
 // limit; 0, which switches the limiter off, where neither can be read.
 func totalMemory() int64 {
-	var info syscall.Sysinfo_t
 	total := int64(0)
-	if err := syscall.Sysinfo(&info); err == nil {
-		total = int64(info.Totalram) * int64(info.Unit)
+	if machine, err := mem.VirtualMemory(); err == nil {
+		total = int64(machine.Total)
 	}
 	data, err := os.ReadFile("/sys/fs/cgroup/memory.max")
 	if err != nil {
