@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"runtime"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -20,6 +21,8 @@ type demoOptions struct {
 	streams          Streams
 	http, data       string
 	open, keep, exit bool
+	part             string
+	cluster, image   string
 }
 
 func newDemoCommand(s Streams) *cobra.Command {
@@ -35,10 +38,17 @@ Processes, traffic, proxy, telemetry, server, judge and rollout are the real one
 only the customers are made up, and gates last seconds in place of minutes. The
 pages stay until Ctrl-C when standard output is a terminal. Nothing is left behind.
 
+With KUBECONFIG set the Helm half follows, on that cluster's real pods, in a
+namespace of its own that is removed at the end: an install, an upgrade, and an
+upgrade that fails, is explained and rolled back, through fairlead helm. --cluster
+alone starts a Kubernetes on this machine for it (Linux, root, a checkout of
+fairlead: make demo-cluster); --cluster=none leaves it out.
+
 Exit codes: 0 the good version was promoted and the bad one rolled back, 1 anything
 else, 130 interrupted before that.`,
 		Example: `  fairlead demo
   fairlead demo --open
+  KUBECONFIG=~/.kube/config fairlead demo --part helm
   fairlead demo --exit --http 127.0.0.1:0`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -54,7 +64,11 @@ else, 130 interrupted before that.`,
 	f.BoolVar(&o.open, "open", false, "open the pages in a browser")
 	f.BoolVar(&o.keep, "keep", false, "keep everything running at the end, until Ctrl-C (default on a terminal)")
 	f.BoolVar(&o.exit, "exit", false, "end when the story has ended (default without a terminal)")
-	cmd.AddCommand(newDemoAppCommand(s))
+	f.StringVar(&o.part, "part", string(demo.PartAll), "what to tell: all, canaries or helm")
+	f.StringVar(&o.cluster, "cluster", string(demo.ClusterAuto), "where the Helm half runs: auto (KUBECONFIG, if it is set), kubeconfig, testbed or none")
+	f.Lookup("cluster").NoOptDefVal = string(demo.ClusterTestbed)
+	f.StringVar(&o.image, "image", "", "image of fairlead that the cluster of KUBECONFIG can pull (default: any small image, with less to tell)")
+	cmd.AddCommand(newDemoAppCommand(s), newDemoReleasesCommand(s))
 	return cmd
 }
 
@@ -72,6 +86,40 @@ func newDemoAppCommand(s Streams) *cobra.Command {
 	return cmd
 }
 
+// newDemoReleasesCommand is the Helm half alone, which the demo runs inside of
+// the test bed.
+func newDemoReleasesCommand(s Streams) *cobra.Command {
+	var o demo.ReleasesOptions
+	var began int64
+	cmd := &cobra.Command{
+		Use: "releases", Short: "Tell the Helm half of the demo", Hidden: true, Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if o.Self, err = os.Executable(); err != nil {
+				return fmt.Errorf("find this program: %w", err)
+			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			o.Out, o.Began = s.Out, time.Unix(0, began)
+			_, err = demo.Releases(ctx, o)
+			return interrupted(ctx, err)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.Image, "image", "", "image of fairlead")
+	f.StringVar(&o.Socket, "telemetry-socket", "", "Unix socket of the server's OTLP/HTTP")
+	f.Int64Var(&began, "began", time.Now().UnixNano(), "when the story began, in nanoseconds of Unix time")
+	f.BoolVar(&o.Color, "color", false, "use colours")
+	return cmd
+}
+
+// interrupted is exit code 130 for what ended because ctx did.
+func interrupted(ctx context.Context, err error) error {
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		return Exit(ExitInterrupted)
+	}
+	return err
+}
+
 func runDemo(ctx context.Context, o *demoOptions) error {
 	self, err := os.Executable()
 	if err != nil {
@@ -82,7 +130,11 @@ func runDemo(ctx context.Context, o *demoOptions) error {
 	terminal := isTerminal(o.streams.Out)
 	options := demo.Options{
 		Version: version, Self: self, AppArgs: []string{"demo", "app"}, HTTP: o.http, Data: o.data,
+		Part: demo.Part(o.part), Cluster: demo.Cluster(o.cluster), Image: o.image,
 		Keep: o.keep || terminal && !o.exit, Out: o.streams.Out, Color: terminal && os.Getenv("NO_COLOR") == "",
+	}
+	if err := options.Validate(); err != nil {
+		return err
 	}
 	if o.open {
 		options.Opened = func(url string) {
@@ -91,11 +143,7 @@ func runDemo(ctx context.Context, o *demoOptions) error {
 			}
 		}
 	}
-	err = demo.Run(ctx, options)
-	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
-		return Exit(ExitInterrupted)
-	}
-	return err
+	return interrupted(ctx, demo.Run(ctx, options))
 }
 
 // openBrowser shows url in the user's browser, and does not wait for it.

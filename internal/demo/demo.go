@@ -65,6 +65,12 @@ type Options struct {
 	HTTP string
 	// Data is where telemetry is kept; "" is a directory that is removed at the end.
 	Data string
+	// Part is what is told; "" is all.
+	Part Part
+	// Cluster is where the Helm half runs, Image an image of this program there,
+	// see [ReleasesOptions]; "" leaves it out.
+	Cluster Cluster
+	Image   string
 	// Keep keeps all running after the story until ctx ends.
 	Keep bool
 	// Opened is told the address of the pages once they are there; may be nil.
@@ -122,10 +128,13 @@ func (s *stage) open(ctx context.Context) error {
 	if err := s.openServer(ctx); err != nil {
 		return err
 	}
-	s.story.begin()
+	s.story.begin(s.options.Part)
 	s.story.server(s.base, s.dataDir())
 	if s.options.Opened != nil {
 		s.options.Opened(s.base + "/")
+	}
+	if s.options.Part == PartHelm {
+		return nil
 	}
 	if err := s.openShop(ctx); err != nil {
 		return err
@@ -147,10 +156,8 @@ func (s *stage) openServer(ctx context.Context) error {
 		return fmt.Errorf("--http %s: %w\nhint: another fairlead server may be running; --http 127.0.0.1:0 takes any free port", s.options.HTTP, err)
 	}
 	listener.Close()
-	if s.options.Data == "" {
-		if s.dir, err = os.MkdirTemp("", "fairlead-demo-"); err != nil {
-			return err
-		}
+	if s.dir, err = os.MkdirTemp("", "fairlead-demo-"); err != nil {
+		return err
 	}
 	cfg := config.Default()
 	cfg.Store.Dir = filepath.Join(s.dataDir(), "data")
@@ -230,6 +237,18 @@ func (s *stage) openLoad(ctx context.Context) error {
 
 // tell is the story.
 func (s *stage) tell(ctx context.Context) error {
+	if s.options.Part != PartHelm {
+		if err := s.canaries(ctx); err != nil {
+			return err
+		}
+	}
+	if s.options.hasReleases() {
+		return s.releases(ctx)
+	}
+	return nil
+}
+
+func (s *stage) canaries(ctx context.Context) error {
 	s.story.history(history)
 	if err := sleep(ctx, history); err != nil {
 		return err

@@ -48,7 +48,12 @@ func (s *story) paint(what, text string) string {
 	return "\x1b[" + codes[what] + "m" + text + "\x1b[0m"
 }
 
-func (s *story) begin() {
+func (s *story) begin(part Part) {
+	if part == PartHelm {
+		fmt.Fprintln(s.out, "fairlead demo: the Helm half, on real pods.")
+		fmt.Fprintln(s.out)
+		return
+	}
 	fmt.Fprintln(s.out, "fairlead demo: two canaries of a shop, on this machine, in about two minutes; no cluster is needed.")
 	fmt.Fprintln(s.out, "Everything is real but the customers: processes, a proxy that splits the traffic, OTLP, the server, the judge.")
 	fmt.Fprintln(s.out)
