@@ -39,6 +39,8 @@ type options struct {
 	fairlead, helm, chart string
 	upgrades, versions    int
 	pods                  string
+	peersOnly             bool
+	otelCLI               string
 }
 
 func main() {
@@ -49,6 +51,8 @@ func main() {
 	flag.IntVar(&o.upgrades, "upgrades", 12, "pairs of upgrades")
 	flag.IntVar(&o.versions, "versions", 40, "pairs of `helm version`")
 	flag.StringVar(&o.pods, "pods", "2,50", "replicas of the releases whose API requests are counted")
+	flag.BoolVar(&o.peersOnly, "peers", false, "compare plain helm, fairlead helm, otel-cli and a script with curl instead, as a Markdown table")
+	flag.StringVar(&o.otelCLI, "otel-cli", "", "the otel-cli to compare with; empty leaves it out")
 	flag.Parse()
 	if err := run(context.Background(), o, os.Stdout); err != nil {
 		fmt.Fprintf(os.Stderr, "bench helm: %v\n", err)
@@ -68,6 +72,9 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	}
 	defer func() { _ = b.kubectl(ctx, "delete", "namespace", b.namespace, "--wait=false") }()
 
+	if o.peersOnly {
+		return b.peers(ctx, out)
+	}
 	table := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(table, "what\tplain\tfairlead\tresult\tgoal\tn")
 	for _, measure := range []func(context.Context, io.Writer) error{b.passthrough, b.flush, b.overhead, b.requests} {
