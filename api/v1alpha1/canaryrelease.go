@@ -108,9 +108,11 @@ type CanaryReleaseSpec struct {
 
 // Match are label equalities of both tracks' series.
 type Match struct {
+	// Canary are the label values of the canary's series.
 	// +kubebuilder:validation:MaxProperties=10
 	// +optional
 	Canary map[string]string `json:"canary,omitempty"`
+	// Stable are those of stable's.
 	// +kubebuilder:validation:MaxProperties=10
 	// +optional
 	Stable map[string]string `json:"stable,omitempty"`
@@ -134,6 +136,7 @@ type Workload struct {
 	// +kubebuilder:validation:XValidation:rule="self in ['Deployment', 'StatefulSet']",message="must be Deployment or StatefulSet; a DaemonSet has a pod on every node and cannot be sized for a share of the traffic"
 	// +kubebuilder:validation:MaxLength=63
 	Kind string `json:"kind,omitempty"`
+	// Name of the workload.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	Name string `json:"name"`
@@ -187,16 +190,19 @@ type Promotion struct {
 type Helm struct {
 	// Chart as `helm upgrade` takes it.
 	Chart string `json:"chart"`
+	// Version of the chart, where it comes from a repository.
 	// +optional
 	Version string `json:"version,omitempty"`
 	// Stable and Canary are the names of the releases.
 	Stable string `json:"stable"`
+	// Canary is the name of the canary's release.
 	Canary string `json:"canary"`
 	// Values are files for both releases; CanaryValues come after them for the canary's.
 	// +kubebuilder:validation:MaxItems=20
 	// +listType=atomic
 	// +optional
 	Values []string `json:"values,omitempty"`
+	// CanaryValues are files for the canary's release alone.
 	// +kubebuilder:validation:MaxItems=20
 	// +listType=atomic
 	// +optional
@@ -206,6 +212,7 @@ type Helm struct {
 	// +listType=atomic
 	// +optional
 	Set []string `json:"set,omitempty"`
+	// CanarySet are key=value pairs for the canary's release alone.
 	// +kubebuilder:validation:MaxItems=50
 	// +listType=atomic
 	// +optional

@@ -55,11 +55,13 @@ type CanaryReleaseStatus struct {
 	// CanaryVersion and StableVersion are the versions that the pod templates tell.
 	// +optional
 	CanaryVersion string `json:"canaryVersion,omitempty"`
+	// StableVersion is the version that stable's pod template tells.
 	// +optional
 	StableVersion string `json:"stableVersion,omitempty"`
 	// Reason and Message say why the rollout waits, or how it ended.
 	// +optional
 	Reason string `json:"reason,omitempty"`
+	// Message says it in words.
 	// +kubebuilder:validation:MaxLength=4096
 	// +optional
 	Message string `json:"message,omitempty"`
@@ -76,6 +78,8 @@ type CanaryReleaseStatus struct {
 	// analysis.
 	// +optional
 	Parameters string `json:"parameters,omitempty"`
+	// Conditions are Accepted, Progressing and their kin, as `kubectl wait` reads
+	// them.
 	// +listType=map
 	// +listMapKey=type
 	// +kubebuilder:validation:MaxItems=10
@@ -88,8 +92,11 @@ type Verdict struct {
 	// Decision is promote, rollback or continue.
 	// +optional
 	Decision string `json:"decision,omitempty"`
+	// Reason is passed, harm, insufficient_data, attribution, stable_unhealthy,
+	// inconclusive or untestable.
 	// +optional
 	Reason string `json:"reason,omitempty"`
+	// Message says it in words.
 	// +kubebuilder:validation:MaxLength=4096
 	// +optional
 	Message string `json:"message,omitempty"`
@@ -100,12 +107,14 @@ type Verdict struct {
 	// the errors are the requests of users that it harmed.
 	// +optional
 	CanaryRequests int64 `json:"canaryRequests,omitempty"`
+	// CanaryErrors are how many of them failed.
 	// +optional
 	CanaryErrors int64 `json:"canaryErrors,omitempty"`
 	// StepIndex and StepRequests are the step, from 0, and the canary's requests
 	// in it that the verdict counts.
 	// +optional
 	StepIndex int32 `json:"stepIndex,omitempty"`
+	// StepRequests are the canary's requests in that step.
 	// +optional
 	StepRequests int64 `json:"stepRequests,omitempty"`
 	// FailedChecks are the first of those that failed.
@@ -130,6 +139,7 @@ type Verdict struct {
 
 // FailedCheck is a check that showed harm.
 type FailedCheck struct {
+	// Metric is error_rate, p99_latency, ..., or a business check's name.
 	Metric string `json:"metric"`
 	// Route is "" for all routes together.
 	// +optional
@@ -137,6 +147,7 @@ type FailedCheck struct {
 	// Canary and Stable are the observed rates.
 	// +optional
 	Canary *float64 `json:"canary,omitempty"`
+	// Stable is stable's observed rate.
 	// +optional
 	Stable *float64 `json:"stable,omitempty"`
 }
@@ -144,40 +155,52 @@ type FailedCheck struct {
 // Progress is the state of package rollout, as it was persisted before the last
 // action. It is the controller's; people read the fields above it.
 type Progress struct {
+	// Template is the hash of the pod template that is rolled out.
 	// +optional
 	Template string `json:"template,omitempty"`
+	// Attempt counts the rollouts of it.
 	// +optional
 	Attempt int32 `json:"attempt,omitempty"`
+	// Phase as in the status.
 	// +optional
 	Phase string `json:"phase,omitempty"`
 	// Step is an index into steps.
 	// +optional
 	Step int32 `json:"step,omitempty"`
+	// Started is when the rollout began.
 	// +optional
 	Started *metav1.MicroTime `json:"started,omitempty"`
 	// GateStarted is when the weight of the step was first observed.
 	// +optional
 	GateStarted *metav1.MicroTime `json:"gateStarted,omitempty"`
+	// PhaseStarted is when its phase began.
 	// +optional
 	PhaseStarted *metav1.MicroTime `json:"phaseStarted,omitempty"`
 	// Approved is the step up to which a person approved, from 1.
 	// +optional
 	Approved int32 `json:"approved,omitempty"`
+	// Reason as in the status.
 	// +optional
 	Reason string `json:"reason,omitempty"`
+	// Message as in the status.
 	// +kubebuilder:validation:MaxLength=4096
 	// +optional
 	Message string `json:"message,omitempty"`
+	// Reasserts are how often the weight was set again because somebody else had
+	// changed it.
 	// +optional
 	Reasserts int32 `json:"reasserts,omitempty"`
+	// Contested is whether that happened too often.
 	// +optional
 	Contested bool `json:"contested,omitempty"`
+	// StableReplicas is stable's size before the promotion.
 	// +optional
 	StableReplicas int32 `json:"stableReplicas,omitempty"`
 	// Sized is how many replicas the canary was given, and Resizes how often
 	// somebody else has set it to fewer in this step.
 	// +optional
 	Sized int32 `json:"sized,omitempty"`
+	// Resizes are how often somebody else has set the canary to fewer replicas.
 	// +optional
 	Resizes int32 `json:"resizes,omitempty"`
 	// LostSince is since when the canary has traffic and no ready pod.

@@ -30,6 +30,7 @@ type Traffic struct {
 
 // Route refers to a route in the CanaryRelease's namespace.
 type Route struct {
+	// Name of the object, in the CanaryRelease's namespace.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	Name string `json:"name"`

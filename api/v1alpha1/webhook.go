@@ -21,6 +21,7 @@ type Webhook struct {
 	// Stage is when it is called.
 	// +kubebuilder:validation:Enum=beforeStep;gate;promotion;afterRollback
 	Stage string `json:"stage"`
+	// URL that gets the request, by POST.
 	// +kubebuilder:validation:Pattern=`^https?://[^@]+$`
 	// +kubebuilder:validation:MaxLength=2048
 	URL string `json:"url"`
@@ -37,9 +38,11 @@ type Webhook struct {
 
 // SecretKey refers to a key of a Secret in the CanaryRelease's namespace.
 type SecretKey struct {
+	// Name of the Secret.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	Name string `json:"name"`
+	// Key in it.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	Key string `json:"key"`
@@ -58,6 +61,7 @@ type Window struct {
 	// From and To are times of the day, 09:00 to 24:00.
 	// +kubebuilder:validation:Pattern=`^([01][0-9]|2[0-3]):[0-5][0-9]$`
 	From string `json:"from"`
+	// To is when the window ends: 17:00, or 24:00.
 	// +kubebuilder:validation:Pattern=`^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$`
 	To string `json:"to"`
 	// TimeZone is a name of the IANA database, UTC by default.

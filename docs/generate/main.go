@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"time"
 
@@ -54,9 +55,23 @@ func reference(root string) error {
 	for name, text := range map[string]string{
 		"commands.md": commandsPage(cli.Commands()), "configuration.md": configuration, "canaryrelease.md": canary,
 	} {
+		if err := described(text); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
 		if err := os.WriteFile(filepath.Join(root, "docs", "reference", name), []byte(text), 0o644); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+var bare = regexp.MustCompile("(?m)^\\| `([^`]+)` \\|.*\\|  \\|$")
+
+// described fails for a row of a table without a description: it belongs to the
+// field in the source.
+func described(page string) error {
+	if m := bare.FindStringSubmatch(page); m != nil {
+		return fmt.Errorf("field %s has no description: write it above or beside the field", m[1])
 	}
 	return nil
 }

@@ -8,59 +8,59 @@ import (
 
 // Alerts are the thresholds of the built-in alerts and who is told.
 type Alerts struct {
-	Enabled bool `yaml:"enabled"`
+	Enabled bool `yaml:"enabled"` // false switches all built-in alerts off
 
-	RollbackRate        RollbackRate        `yaml:"rollbackRate"`
-	SlowDeploy          SlowDeploy          `yaml:"slowDeploy"`
-	ConsecutiveFailures ConsecutiveFailures `yaml:"consecutiveFailures"`
-	StuckPending        StuckPending        `yaml:"stuckPending"`
-	AnalysisNoData      AnalysisNoData      `yaml:"analysisNoData"`
+	RollbackRate        RollbackRate        `yaml:"rollbackRate"`        // more rollbacks than usual
+	SlowDeploy          SlowDeploy          `yaml:"slowDeploy"`          // a deployment slower than usual
+	ConsecutiveFailures ConsecutiveFailures `yaml:"consecutiveFailures"` // one release fails again and again
+	StuckPending        StuckPending        `yaml:"stuckPending"`        // an operation that does not end
+	AnalysisNoData      AnalysisNoData      `yaml:"analysisNoData"`      // a rollout without data
 
 	Interval Duration `yaml:"interval"` // between evaluations; what arrives is looked at within a second
 	URL      string   `yaml:"url"`      // of this server as people reach it, for links in messages
 	Runbooks string   `yaml:"runbooks"` // URL of docs/alerts.md, or of your own page with its anchors
 
-	Receivers []Receiver `yaml:"receivers"`
+	Receivers []Receiver `yaml:"receivers"` // who is told
 }
 
 // RollbackRate fires when rollbacks over completed deployments exceed
 // Threshold (a share) within Window, with at least MinOperations of them.
 type RollbackRate struct {
-	Threshold     float64  `yaml:"threshold"`
-	Window        Duration `yaml:"window"`
-	MinOperations int      `yaml:"minOperations"`
+	Threshold     float64  `yaml:"threshold"`     // a share: 0.2 is 20 %
+	Window        Duration `yaml:"window"`        // that it looks back
+	MinOperations int      `yaml:"minOperations"` // completed deployments, below which it says nothing
 }
 
 // SlowDeploy fires when a deployment takes more than Factor times the P99 of
 // the release's successes within Baseline, given MinSamples of them.
 type SlowDeploy struct {
-	Factor     float64  `yaml:"factor"`
-	Baseline   Duration `yaml:"baseline"`
-	MinSamples int      `yaml:"minSamples"`
-	Keep       Duration `yaml:"keep"` // how long it fires after the deployment ended
+	Factor     float64  `yaml:"factor"`     // times the P99
+	Baseline   Duration `yaml:"baseline"`   // that the P99 is of
+	MinSamples int      `yaml:"minSamples"` // successes, below which it says nothing
+	Keep       Duration `yaml:"keep"`       // how long it fires after the deployment ended
 }
 
 // ConsecutiveFailures fires when more than Count deployments of a release
 // failed in a row.
 type ConsecutiveFailures struct {
-	Count int `yaml:"count"`
+	Count int `yaml:"count"` // it fires at one more
 }
 
 // StuckPending fires when an operation has been running for longer than After.
 type StuckPending struct {
-	After Duration `yaml:"after"`
+	After Duration `yaml:"after"` // how long an operation may run
 }
 
 // AnalysisNoData fires when a rollout waits at a gate without data for longer
 // than After.
 type AnalysisNoData struct {
-	After Duration `yaml:"after"`
+	After Duration `yaml:"after"` // how long a gate may be without data
 }
 
 // Receiver is told of alerts. Exactly one of the URLs is set: as it is, or, where
 // it is a secret, as env:NAME or file:PATH.
 type Receiver struct {
-	Name         string `yaml:"name"`
+	Name         string `yaml:"name"`         // in messages and on the page; required
 	Alertmanager string `yaml:"alertmanager"` // base URL of an Alertmanager
 	Webhook      string `yaml:"webhook"`      // gets Alertmanager's webhook JSON
 	Slack        string `yaml:"slack"`        // incoming webhook URL

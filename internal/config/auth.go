@@ -11,7 +11,7 @@ import (
 // Auth says who may talk to the server. Without tokens everyone who reaches an
 // address may; see [Listen.Insecure] for which addresses are allowed then.
 type Auth struct {
-	Tokens []Token `yaml:"tokens"`
+	Tokens []Token `yaml:"tokens"` // who shows one of them may what it allows
 	// Proxy is a proxy in front that says who somebody is; nil = none.
 	Proxy *AuthProxy `yaml:"proxy"`
 }
@@ -47,7 +47,7 @@ func (a *AuthProxy) validate(p *problems) {
 // Token is a bearer token. Exactly one of Env and File says where it is; the
 // file itself never holds it.
 type Token struct {
-	Name string `yaml:"name"`
+	Name string `yaml:"name"` // in the audit log; required
 	Env  string `yaml:"env"`  // environment variable
 	File string `yaml:"file"` // path; trailing white space is cut off
 

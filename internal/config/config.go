@@ -18,11 +18,11 @@ import (
 
 // Server is the server's configuration file.
 type Server struct {
-	Listen  Listen    `yaml:"listen"`
-	Store   Store     `yaml:"store"`
-	Forward []Forward `yaml:"forward"`
-	Alerts  Alerts    `yaml:"alerts"`
-	Auth    Auth      `yaml:"auth"`
+	Listen  Listen    `yaml:"listen"`  // addresses and their limits
+	Store   Store     `yaml:"store"`   // where telemetry is kept
+	Forward []Forward `yaml:"forward"` // who gets a copy
+	Alerts  Alerts    `yaml:"alerts"`  // what is alerted on, and who is told
+	Auth    Auth      `yaml:"auth"`    // who may do what
 }
 
 // Default returns the configuration of a server without a file.

@@ -9,54 +9,54 @@ import (
 
 // Forward is an upstream that gets a copy of what the server receives.
 type Forward struct {
-	Name     string   `yaml:"name"`
+	Name     string   `yaml:"name"`     // of its own; its queue on disk is kept under it
 	Endpoint string   `yaml:"endpoint"` // grpc: host:port; http: URL without /v1/...
 	Protocol string   `yaml:"protocol"` // grpc or http; default grpc
 	Signals  []string `yaml:"signals"`  // traces, metrics, logs; default all
 
-	Headers     map[string]string `yaml:"headers"`
+	Headers     map[string]string `yaml:"headers"`     // of every request; no secrets
 	HeadersFrom map[string]string `yaml:"headersFrom"` // header to environment variable
-	TLS         *ClientTLS        `yaml:"tls"`
+	TLS         *ClientTLS        `yaml:"tls"`         // of the connection
 	Compression string            `yaml:"compression"` // gzip, zstd or none; default gzip
 
 	// Resource attributes set on all that is forwarded, replacing what is there.
 	Resource map[string]string `yaml:"resource"`
 
-	Batch   Batch    `yaml:"batch"`
-	Queue   Queue    `yaml:"queue"`
-	Retry   Retry    `yaml:"retry"`
+	Batch   Batch    `yaml:"batch"`   // what is sent at a time
+	Queue   Queue    `yaml:"queue"`   // what waits while the upstream is away
+	Retry   Retry    `yaml:"retry"`   // how it is tried again
 	Timeout Duration `yaml:"timeout"` // of one request; default 10s
 }
 
 // ClientTLS says how an upstream is trusted. Plain text needs Insecure, or an
 // http:// endpoint.
 type ClientTLS struct {
-	CAFile     string `yaml:"caFile"`
-	CertFile   string `yaml:"certFile"`
-	KeyFile    string `yaml:"keyFile"`
-	ServerName string `yaml:"serverName"`
-	Insecure   bool   `yaml:"insecure"` // no TLS at all
+	CAFile     string `yaml:"caFile"`     // PEM of the authority that signed the upstream's certificate; "" = the system's
+	CertFile   string `yaml:"certFile"`   // PEM of our own certificate, where the upstream asks for one
+	KeyFile    string `yaml:"keyFile"`    // PEM of its key
+	ServerName string `yaml:"serverName"` // name in the upstream's certificate, when it is another than the endpoint's
+	Insecure   bool   `yaml:"insecure"`   // no TLS at all
 }
 
 // Batch is how much is sent at once: Size items (spans, points, records), or
 // what there is after Timeout. Defaults 512 and 5s.
 type Batch struct {
-	Size    int      `yaml:"size"`
-	Timeout Duration `yaml:"timeout"`
+	Size    int      `yaml:"size"`    // spans, points or log records
+	Timeout Duration `yaml:"timeout"` // after which less is sent, too
 }
 
 // Queue bounds the queue on disk that outlives a restart: in items, default
 // 100000. When it is full the newest is dropped and counted.
 type Queue struct {
-	Size int `yaml:"size"`
+	Size int `yaml:"size"` // spans, points or log records
 }
 
 // Retry is the back-off of failed requests, from Initial (5s) up to Max (30s),
 // given up after MaxElapsed (default 0: never while the queue has room).
 type Retry struct {
-	Initial    Duration `yaml:"initial"`
-	Max        Duration `yaml:"max"`
-	MaxElapsed Duration `yaml:"maxElapsed"`
+	Initial    Duration `yaml:"initial"`    // wait before the first
+	Max        Duration `yaml:"max"`        // wait between two
+	MaxElapsed Duration `yaml:"maxElapsed"` // in all; 0 is without end
 }
 
 var signals = []string{"traces", "metrics", "logs"}

@@ -33,9 +33,9 @@ type Listen struct {
 // ServerTLS are the files of a TLS listener in PEM. With ClientCAFile, clients
 // must show a certificate that it signed.
 type ServerTLS struct {
-	CertFile     string `yaml:"certFile"`
-	KeyFile      string `yaml:"keyFile"`
-	ClientCAFile string `yaml:"clientCAFile"`
+	CertFile     string `yaml:"certFile"`     // PEM of the certificate and its chain
+	KeyFile      string `yaml:"keyFile"`      // PEM of its key
+	ClientCAFile string `yaml:"clientCAFile"` // PEM of the authority of clients' certificates; "" asks for none
 }
 
 // Off is the address of a listener that is switched off.

@@ -20,14 +20,14 @@ type Store struct {
 	// before every acknowledgement.
 	SyncInterval Duration `yaml:"syncInterval"`
 
-	Metrics   Metrics   `yaml:"metrics"`
-	Telemetry Telemetry `yaml:"telemetry"`
+	Metrics   Metrics   `yaml:"metrics"`   // the metrics store
+	Telemetry Telemetry `yaml:"telemetry"` // the store of traces, logs and events
 }
 
 // Metrics bounds the metrics store.
 type Metrics struct {
-	Retention Duration `yaml:"retention"`
-	MaxBytes  Bytes    `yaml:"maxBytes"` // 0 = no bound by size
+	Retention Duration `yaml:"retention"` // how long samples are kept
+	MaxBytes  Bytes    `yaml:"maxBytes"`  // 0 = no bound by size
 
 	// OutOfOrder is how late, against the newest sample of a series, a sample
 	// may come.
@@ -45,8 +45,8 @@ type Metrics struct {
 // Telemetry bounds the store of traces, logs and Kubernetes events. A day's
 // file is deleted as a whole, so data lives up to a day longer.
 type Telemetry struct {
-	Retention Duration `yaml:"retention"`
-	MaxBytes  Bytes    `yaml:"maxBytes"`
+	Retention Duration `yaml:"retention"` // how long traces, logs and events are kept
+	MaxBytes  Bytes    `yaml:"maxBytes"`  // above which the oldest day is deleted; 0 = no bound by size
 
 	// OwnTraces keeps traces of the server itself, as service fairlead-server.
 	OwnTraces bool `yaml:"ownTraces"`
