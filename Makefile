@@ -7,12 +7,13 @@ SHELL       := /usr/bin/env bash
 VERSION ?= 0.1.0-dev
 COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 DATE    := $(shell git log -1 --format=%cI 2>/dev/null || echo unknown)
+EPOCH   := $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null || echo 0))
 PKG     := fairlead.dev/fairlead/internal/cli
 LDFLAGS := -s -w -X $(PKG).version=$(VERSION) -X $(PKG).commit=$(COMMIT) -X $(PKG).date=$(DATE)
 
 # Modules beside the main one. test/cluster has the dependencies of a whole
 # Kubernetes, so it is vetted and tested, but not linted for its size.
-MODULES := . telemetry examples/shop test/cluster
+MODULES := . telemetry examples/shop release/image test/cluster
 
 SCREENSHOTS ?= $(CURDIR)/bin/screenshots
 
@@ -24,6 +25,7 @@ PROMTOOL      := $(TOOLS)/promtool-v0.315.0
 ALERTMANAGER  := $(TOOLS)/alertmanager-v0.34.0
 COLLECTOR     := $(TOOLS)/collector-v0.111.0
 JAEGER        := $(TOOLS)/jaeger-v1.76.0/jaeger
+OTELCLI       := $(TOOLS)/otel-cli-v0.4.5
 GOVULNCHECK   := $(TOOLS)/govulncheck-v1.8.0
 
 export CGO_ENABLED := 0
@@ -43,24 +45,38 @@ shop: ## build bin/shop, the example application, static
 # One static binary for each platform, its bill of materials, and checksums of all.
 PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 .PHONY: release
-release: ## build dist/: binaries for all platforms (PLATFORMS), SBOMs, SHA256SUMS
-	rm -rf dist && mkdir dist
+release: build ## build dist/: binaries for all platforms (PLATFORMS), SBOMs, man pages and completions, SHA256SUMS
+	rm -rf dist && mkdir -p dist/fairlead_$(VERSION)_doc/completions
 	@for p in $(PLATFORMS); do os=$${p%/*} arch=$${p#*/} suffix=; [ $$os != windows ] || suffix=.exe; \
 	out=dist/fairlead_$(VERSION)_$${os}_$$arch$$suffix; echo "$$out"; \
 	GOOS=$$os GOARCH=$$arch go build -trimpath -ldflags '$(LDFLAGS)' -o $$out ./cmd/fairlead; done
-	go run ./release/sbom dist/*
+	go run ./release/sbom dist/fairlead_$(VERSION)_*_*[46] dist/*.exe
+	for s in bash zsh fish powershell; do bin/fairlead completion $$s > dist/fairlead_$(VERSION)_doc/completions/fairlead.$$s; done
+	SOURCE_DATE_EPOCH=$(EPOCH) go run ./docs/generate -man dist/fairlead_$(VERSION)_doc/man
+	cp LICENSE CHANGELOG.md dist/fairlead_$(VERSION)_doc
+	cd dist && tar --sort=name --owner=0 --group=0 --numeric-owner --mtime=@$(EPOCH) -c fairlead_$(VERSION)_doc | gzip -n > fairlead_$(VERSION)_doc.tar.gz && rm -r fairlead_$(VERSION)_doc
 	cd dist && sha256sum * > SHA256SUMS
 
 .PHONY: man
 man: ## man pages of all commands, into dist/man
 	rm -rf dist/man
-	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} go run ./docs/generate -man dist/man
+	SOURCE_DATE_EPOCH=$(EPOCH) go run ./docs/generate -man dist/man
 
-IMAGE     ?= fairlead:$(VERSION)
-CONTAINER ?= docker
+# No container engine is needed: the image is the static binary and nothing else.
+IMAGE      ?= fairlead:$(VERSION)
+IMAGE_ARCH ?= $(shell go env GOARCH)
+IMAGE_MAKE := go run . -tag $(IMAGE) -created $(EPOCH) -version $(VERSION) -revision $(COMMIT)
 .PHONY: image
-image: build ## the image: the static binary and nothing else (IMAGE, CONTAINER=podman)
-	$(CONTAINER) build -t $(IMAGE) .
+image: ## dist/image.tar, the image IMAGE for docker load, podman load, ctr or kind (IMAGE_ARCH=arm64)
+	@mkdir -p dist
+	GOOS=linux GOARCH=$(IMAGE_ARCH) go build -trimpath -ldflags '$(LDFLAGS)' -o dist/fairlead_linux_$(IMAGE_ARCH) ./cmd/fairlead
+	cd release/image && $(IMAGE_MAKE) -o ../../dist/image.tar linux/$(IMAGE_ARCH)=../../dist/fairlead_linux_$(IMAGE_ARCH)
+
+.PHONY: image-push
+image-push: ## push IMAGE to its registry, for amd64 and arm64, with the credentials of docker login
+	@mkdir -p dist
+	@for a in amd64 arm64; do GOOS=linux GOARCH=$$a go build -trimpath -ldflags '$(LDFLAGS)' -o dist/fairlead_linux_$$a ./cmd/fairlead; done
+	cd release/image && $(IMAGE_MAKE) -push linux/amd64=../../dist/fairlead_linux_amd64 linux/arm64=../../dist/fairlead_linux_arm64
 
 .PHONY: install
 install: ## install fairlead into GOBIN
@@ -69,6 +85,11 @@ install: ## install fairlead into GOBIN
 .PHONY: demo
 demo: build ## the story of two canaries on this machine, without a cluster, in about two minutes
 	bin/fairlead demo $(DEMO_ARGS)
+
+.PHONY: demo-cluster
+demo-cluster: build cluster ## the demo with its Helm half, on a real Kubernetes of its own (Linux, root; or KUBECONFIG)
+	@[ -n "$${KUBECONFIG:-}" ] || bin/cluster build
+	bin/fairlead demo --cluster$${KUBECONFIG:+=kubeconfig} $(DEMO_ARGS)
 
 .PHONY: try
 try: build cluster ## deploy a chart through fairlead helm on a real cluster, then break it (KUBECONFIG: on yours)
@@ -169,6 +190,21 @@ bench: build cluster $(JAEGER) bench-metrics bench-start crash ## measure, besid
 	for load in pods collector512; do go run ./bench/spans -load $$load -jaeger $(JAEGER); done
 	go run ./bench/pages
 	go build -o bin/bench-helm ./bench/helm && cd test/e2e && ../../bin/cluster run --audit -- ../../bin/bench-helm
+
+# Minutes with PEERS_ARGS empty, an hour with -full.
+.PHONY: bench-peers
+bench-peers: build cluster $(PROMETHEUS) $(JAEGER) $(COLLECTOR) $(OTELCLI) ## fairlead beside its peers, in one run, as Markdown (PEERS_ARGS='-full -only wrapper')
+	@bin/cluster build
+	@for b in agent canary controller helm metrics peers spans; do go build -trimpath -o bin/bench-$$b ./bench/$$b; done
+	@bin/bench-peers -prometheus $(PROMETHEUS) -jaeger $(JAEGER) -collector $(COLLECTOR) -otel-cli $(OTELCLI) \
+	  -gateway-crds "$$(cd test/cluster && go list -m -f '{{.Dir}}' sigs.k8s.io/gateway-api)/config/crd/standard" $(PEERS_ARGS)
+
+# Of its versions only this one is served, and its module's list is not: so it is built in a copy of itself.
+$(OTELCLI):
+	mkdir -p $(TOOLS)
+	src=$$(mktemp -d) && trap 'rm -rf "$$src"' EXIT && \
+	cp -r "$$(go mod download -json github.com/equinix-labs/otel-cli@v0.4.5 | sed -n 's/.*"Dir": "\(.*\)",/\1/p')/." "$$src" && chmod -R u+w "$$src" && \
+	cd "$$src" && GOFLAGS=-mod=mod GOWORK=off go build -trimpath -o $@ .
 
 .PHONY: vuln
 vuln: $(GOVULNCHECK) ## govulncheck, where its database can be reached
