@@ -44,7 +44,7 @@ func TestRelay(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("the test bed runs on Linux")
 	}
-	server, err := net.Listen("tcp", "127.0.0.1:0")
+	server, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func TestRelay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := net.Dial("tcp", at.String())
+	c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", at.String())
 	if err != nil {
 		t.Fatal(err)
 	}
