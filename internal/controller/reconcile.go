@@ -215,7 +215,7 @@ func (r *Reconciler) observe(ctx context.Context, cr *v1alpha1.CanaryRelease) (*
 func (r *Reconciler) fill(ctx context.Context, cr *v1alpha1.CanaryRelease, s *scene) {
 	o := &s.seen
 	o.Stable, o.Canary = s.stable.seen, s.canary.seen
-	if o.Stable.Broken != "" {
+	if o.Stable.Broken != "" || s.stable.crashing {
 		// Where stable does not start either, the canary is not to blame: a node
 		// or a registry is away.
 		o.Canary.Broken = ""

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -62,8 +63,12 @@ type said struct {
 // explained is what the canary's failed traces say about a rollback.
 type explained struct {
 	rolloutID   string
-	explanation *tracing.Explanation
+	explanation *tracing.Explanation // nil while it is asked for, and when nothing was found
+	asked       chan struct{}        // closed when no more comes
 }
+
+// explainWithin is for how long a message to people waits for the failed traces.
+const explainWithin = 30 * time.Second
 
 // Start does what may take long until ctx ends.
 func (t *teller) Start(ctx context.Context) error {
@@ -231,8 +236,13 @@ func (t *teller) explain(cr *v1alpha1.CanaryRelease, before rollout.State) {
 		from = p.Gates[0].Time
 	}
 	cr = cr.DeepCopy()
+	key := client.ObjectKeyFromObject(cr)
+	e := &explained{rolloutID: cr.Status.RolloutID, asked: make(chan struct{})}
+	t.mu.Lock()
+	t.found[key] = e
+	t.mu.Unlock()
 	t.later(func(ctx context.Context) {
-		key := client.ObjectKeyFromObject(cr)
+		defer close(e.asked)
 		source, err := t.sources.traces(ctx, cr)
 		metrics, noMetrics := t.sources.samples(ctx, cr)
 		if err == nil && source == nil && metrics == nil {
@@ -255,9 +265,8 @@ func (t *teller) explain(cr *v1alpha1.CanaryRelease, before rollout.State) {
 		if found == nil {
 			return
 		}
-		e := &explained{rolloutID: cr.Status.RolloutID, explanation: found}
 		t.mu.Lock()
-		t.found[key] = e
+		e.explanation = found
 		t.mu.Unlock()
 		t.wake(key)
 	})
@@ -265,25 +274,42 @@ func (t *teller) explain(cr *v1alpha1.CanaryRelease, before rollout.State) {
 
 // failedTraces adds to a verdict what the canary's failed traces say.
 func (t *teller) failedTraces(cr *v1alpha1.CanaryRelease) {
-	e := t.explanation(cr)
-	if e == nil || cr.Status.Verdict == nil {
+	found := t.explanation(cr)
+	if found == nil || cr.Status.Verdict == nil {
 		return
 	}
-	cr.Status.Verdict.Explanation, cr.Status.Verdict.SampleTraces = cut(e.explanation.Summary), nil
-	for _, sample := range e.explanation.Traces {
+	cr.Status.Verdict.Explanation, cr.Status.Verdict.SampleTraces = cut(found.Summary), nil
+	for _, sample := range found.Traces {
 		if len(cr.Status.Verdict.SampleTraces) < v1alpha1.MaxSampleTraces {
 			cr.Status.Verdict.SampleTraces = append(cr.Status.Verdict.SampleTraces, sample.TraceID)
 		}
 	}
 }
 
-func (t *teller) explanation(cr *v1alpha1.CanaryRelease) *explained {
+// explanation is what was found for this rollout so far; nil for nothing.
+func (t *teller) explanation(cr *v1alpha1.CanaryRelease) *tracing.Explanation {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if e := t.found[client.ObjectKeyFromObject(cr)]; e != nil && e.rolloutID == cr.Status.RolloutID {
-		return e
+		return e.explanation
 	}
 	return nil
+}
+
+// awaitExplanation waits until the failed traces of this rollout were asked for.
+func (t *teller) awaitExplanation(ctx context.Context, cr *v1alpha1.CanaryRelease) {
+	t.mu.Lock()
+	e := t.found[client.ObjectKeyFromObject(cr)]
+	t.mu.Unlock()
+	if e == nil || e.rolloutID != cr.Status.RolloutID {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, explainWithin)
+	defer cancel()
+	select {
+	case <-e.asked:
+	case <-ctx.Done():
+	}
 }
 
 func (t *teller) forget(key types.NamespacedName) {
@@ -303,13 +329,17 @@ func (t *teller) ended(cr *v1alpha1.CanaryRelease, s *scene, after rollout.State
 	if v := cr.Status.Verdict; v != nil && after.Phase == rollout.PhaseRolledBack && v.CanaryRequests > 0 {
 		message += fmt.Sprintf("; the canary served %d requests, %d of them failed", v.CanaryRequests, v.CanaryErrors)
 	}
-	t.event(cr, kind, string(after.Phase), "End", "%s: %s", orUnknown(cr.Status.CanaryVersion), message)
+	t.event(cr, kind, string(after.Phase), "End", "%s: %s%s", orUnknown(cr.Status.CanaryVersion), message, evidence(cr))
 	metricDuration.WithLabelValues(string(after.Phase)).Observe(s.seen.Now.Sub(after.Started).Seconds())
 	var links []trace.Link
-	if e := t.explanation(cr); e != nil {
-		links = judge.TraceLinks(e.explanation.Traces)
+	if found := t.explanation(cr); found != nil {
+		links = judge.TraceLinks(found.Traces)
 	}
 	attrs := append(t.attributes(cr), attribute.String("rollout.phase", string(after.Phase)), attribute.String("rollout.reason", string(after.Reason)), attribute.String("rollout.message", after.Message))
+	if v := cr.Status.Verdict; v != nil {
+		attrs = append(attrs, attribute.String("canary.decision", v.Decision), attribute.String("canary.reason", v.Reason),
+			attribute.StringSlice("rollout.failed_checks", failedChecks(v)), attribute.StringSlice("rollout.failed_traces", v.SampleTraces))
+	}
 	_, span := t.emitter.Tracer().Start(within(cr, "", emit.RolloutRoot), emit.RolloutSpan,
 		trace.WithTimestamp(after.Started), trace.WithAttributes(attrs...), trace.WithLinks(links...))
 	if failed != "" {
@@ -336,26 +366,64 @@ func (t *teller) message(cr *v1alpha1.CanaryRelease, s *scene, after rollout.Sta
 	if after.Phase != rollout.PhaseSucceeded {
 		m.Severity = notify.SeverityCritical
 	}
-	if v := cr.Status.Verdict; v != nil {
-		for _, c := range v.FailedChecks {
-			m.Facts = append(m.Facts, notify.Fact{Name: "Failed check", Value: checkText(c)})
-			if len(m.Facts) == 6 {
-				break
-			}
+	if len(t.notify) == 0 {
+		return
+	}
+	cr = cr.DeepCopy()
+	t.later(func(ctx context.Context) {
+		t.awaitExplanation(ctx, cr)
+		t.failedTraces(cr)
+		m.Facts = append(m.Facts, facts(cr.Status.Verdict)...)
+		for _, r := range t.notify {
+			t.later(func(ctx context.Context) {
+				if err := r.SendRetrying(ctx, m); err != nil {
+					log.FromContext(ctx).Info("notification was not delivered", "receiver", r.Name(), "error", err.Error())
+				}
+			})
 		}
-		for i, id := range v.SampleTraces {
-			if i < 3 {
-				m.Facts = append(m.Facts, notify.Fact{Name: "Failed trace", Value: id})
-			}
+	})
+}
+
+// facts are a verdict in a message to people.
+func facts(v *v1alpha1.Verdict) []notify.Fact {
+	if v == nil {
+		return nil
+	}
+	out := []notify.Fact{{Name: "Verdict", Value: v.Decision + ", " + v.Reason}}
+	for _, f := range []notify.Fact{
+		{Name: "Failed checks", Value: strings.Join(failedChecks(v), "; ")},
+		{Name: "Failed traces share", Value: v.Explanation},
+		{Name: "Failed traces", Value: strings.Join(v.SampleTraces, ", ")},
+	} {
+		if f.Value != "" {
+			out = append(out, f)
 		}
 	}
-	for _, r := range t.notify {
-		t.later(func(ctx context.Context) {
-			if err := r.SendRetrying(ctx, m); err != nil {
-				log.FromContext(ctx).Info("notification was not delivered", "receiver", r.Name(), "error", err.Error())
-			}
-		})
+	return out
+}
+
+// evidence is a verdict in an event: the failed checks and traces.
+func evidence(cr *v1alpha1.CanaryRelease) string {
+	v := cr.Status.Verdict
+	if v == nil || cr.Status.Phase != string(rollout.PhaseRolledBack) {
+		return ""
 	}
+	text := ""
+	if checks := failedChecks(v); len(checks) > 0 {
+		text += "; failed checks: " + strings.Join(checks, ", ")
+	}
+	if len(v.SampleTraces) > 0 {
+		text += "; failed traces: " + strings.Join(v.SampleTraces[:min(3, len(v.SampleTraces))], ", ")
+	}
+	return text
+}
+
+func failedChecks(v *v1alpha1.Verdict) []string {
+	var out []string
+	for _, c := range v.FailedChecks {
+		out = append(out, checkText(c))
+	}
+	return out
 }
 
 func checkText(c v1alpha1.FailedCheck) string {
@@ -438,8 +506,8 @@ func (t *teller) recordOf(cr *v1alpha1.CanaryRelease, s *scene, a rollout.Action
 	} else if v := cr.Status.Verdict; v != nil {
 		r.Decision, r.DecisionReason = rollout.Decision(v.Decision), v.Reason
 	}
-	if e := t.explanation(cr); e != nil {
-		if text, err := json.Marshal(e.explanation); err == nil {
+	if found := t.explanation(cr); found != nil {
+		if text, err := json.Marshal(found); err == nil {
 			r.Explanation = text
 		}
 	}

@@ -20,6 +20,7 @@ type workload struct {
 	selector *metav1.LabelSelector
 	template *corev1.PodTemplateSpec
 	seen     rollout.Workload
+	crashing bool   // a pod has crashed and is not well again, be it just now running
 	updated  int32  // pods of the newest template, as of now
 	revision string // a StatefulSet's name of that template
 }
@@ -66,11 +67,16 @@ func (r *Reconciler) getWorkload(ctx context.Context, namespace string, ref v1al
 		return w, fmt.Errorf("workload %s/%s: kind %s is not supported", namespace, ref.Name, ref.Kind)
 	}
 	if w.seen.Broken == "" && w.seen.Ready < w.seen.Desired && w.updated > 0 {
-		broken, err := r.brokenPods(ctx, namespace, w)
+		pods, err := r.newestPods(ctx, namespace, w)
 		if err != nil {
 			return w, err
 		}
-		w.seen.Broken = broken
+		for _, p := range pods {
+			w.crashing = w.crashing || crashing(p)
+			if w.seen.Broken == "" {
+				w.seen.Broken = brokenPod(p)
+			}
+		}
 	}
 	return w, nil
 }
@@ -98,17 +104,16 @@ var hopeless = map[string]bool{
 	"CreateContainerConfigError": true, "CreateContainerError": true, "RunContainerError": true,
 }
 
-// brokenPods says why pods of the newest template will not become ready, ""
-// when they may. Pods are not cached: only those of workloads that are not
-// ready are ever read.
-func (r *Reconciler) brokenPods(ctx context.Context, namespace string, w *workload) (string, error) {
+// newestPods returns the pods of the newest template. Pods are not cached: only
+// those of workloads that are not ready are ever read.
+func (r *Reconciler) newestPods(ctx context.Context, namespace string, w *workload) ([]*corev1.Pod, error) {
 	match, err := metav1.LabelSelectorAsSelector(w.selector)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	var pods corev1.PodList
 	if err := r.reader.List(ctx, &pods, client.InNamespace(namespace), client.MatchingLabelsSelector{Selector: match}, client.Limit(200)); err != nil {
-		return "", err
+		return nil, err
 	}
 	label, revision := appsv1.ControllerRevisionHashLabelKey, w.revision
 	if revision == "" {
@@ -120,16 +125,27 @@ func (r *Reconciler) brokenPods(ctx context.Context, namespace string, w *worklo
 			}
 		}
 	}
+	var out []*corev1.Pod
 	for i := range pods.Items {
 		if p := &pods.Items[i]; p.Labels[label] == revision {
-			if text := brokenPod(p); text != "" {
-				return text, nil
-			}
+			out = append(out, p)
 		}
 	}
-	return "", nil
+	return out, nil
 }
 
+// crashing reports whether a container of the pod has crashed and is not ready
+// again: between two back-offs it runs for a moment.
+func crashing(p *corev1.Pod) bool {
+	for _, c := range p.Status.ContainerStatuses {
+		if !c.Ready && c.RestartCount > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// brokenPod says why a pod will not become ready, "" when it may.
 func brokenPod(p *corev1.Pod) string {
 	if p.DeletionTimestamp != nil {
 		return ""

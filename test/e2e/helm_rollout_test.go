@@ -14,10 +14,11 @@ import (
 )
 
 // newHelmShop installs the shop 1.0.0 as the stable release of the test chart,
-// with a route that lives outside of it, and writes a release.yaml.
-func newHelmShop(t *testing.T, steps string) (s *canaryScene, file string) {
+// with Helm 3 or 4 and a route that lives outside of it, and writes a release.yaml.
+func newHelmShop(t *testing.T, major int, steps string) (s *canaryScene, file string) {
 	t.Helper()
 	s = newShop(t)
+	s.major, s.helm = major, os.Getenv(fmt.Sprintf("FAIRLEAD_TEST_HELM%d", major))
 	dir := t.TempDir()
 	values := filepath.Join(dir, "values.yaml")
 	s.write(values, fmt.Sprintf(`
@@ -105,7 +106,7 @@ func (s *canaryScene) routeWeight() string {
 // without a controller; no request fails; all of it is one trace.
 func TestHelmRolloutOfAGoodCanary(t *testing.T) {
 	t.Parallel()
-	s, file := newHelmShop(t, shortGates)
+	s, file := newHelmShop(t, 4, shortGates)
 	stop := s.users(100)
 	cmd, out := s.startRollout(file, "--set", "env.APP_VERSION=2.0.0")
 	code := s.endOf(cmd)
@@ -143,10 +144,10 @@ func TestHelmRolloutOfAGoodCanary(t *testing.T) {
 }
 
 // A canary with errors on one route of eight is taken back, and the pipeline
-// sees exit code 2.
+// sees exit code 2; with Helm 3.
 func TestHelmRolloutOfABadCanary(t *testing.T) {
 	t.Parallel()
-	s, file := newHelmShop(t, strings.Replace(shortGates, "gate: 25s", "gate: 2m", 1))
+	s, file := newHelmShop(t, 3, strings.Replace(shortGates, "gate: 25s", "gate: 2m", 1))
 	summary := filepath.Join(t.TempDir(), "summary.md")
 	s.env = append(s.env, "GITHUB_ACTIONS=true", "GITHUB_STEP_SUMMARY="+summary)
 	stop := s.users(100)
@@ -177,13 +178,38 @@ func TestHelmRolloutOfABadCanary(t *testing.T) {
 	}
 }
 
+// deployer returns a kubeconfig of a pipeline's account: with what Helm needs for
+// the test chart, and what `export rbac` grants to wrapper and rollout.
+func (s *canaryScene) deployer() string {
+	s.t.Helper()
+	for _, part := range []string{"wrapper", "rollout"} {
+		s.apply(s.fairlead("export", "rbac", part, "--namespace", s.namespace, "--own-namespace", s.namespace, "--service-account", "deployer").stdout)
+	}
+	s.apply(fmt.Sprintf(`
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: helm, namespace: %[1]s}
+rules:
+- {apiGroups: [""], resources: [secrets, services], verbs: [get, list, watch, create, update, patch, delete]}
+- {apiGroups: [apps], resources: [deployments], verbs: [get, list, watch, create, update, patch, delete]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: helm, namespace: %[1]s}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: helm}
+subjects: [{kind: ServiceAccount, name: deployer, namespace: %[1]s}]
+`, s.namespace))
+	return s.kubeconfigOf("deployer")
+}
+
 // A pipeline that is killed in a gate leaves the weight where it is; the same
-// command goes on with the same rollout.
+// command goes on with the same rollout. With Helm 3, and with no more rights than
+// are documented.
 func TestHelmRolloutGoesOnAfterAKill(t *testing.T) {
 	t.Parallel()
-	s, file := newHelmShop(t, shortGates)
+	s, file := newHelmShop(t, 3, shortGates)
 	stop := s.users(100)
-	args := []string{"--set", "env.APP_VERSION=2.0.0"}
+	args := []string{"--kubeconfig", s.deployer(), "--set", "env.APP_VERSION=2.0.0"}
 	cmd, out := s.startRollout(file, args...)
 	s.await("the second gate: "+out.String(), 2*time.Minute, func() bool {
 		return strings.Contains(out.String(), "step 2/4 25 %") || cmd.ProcessState != nil
@@ -223,13 +249,18 @@ func TestHelmRolloutGoesOnAfterAKill(t *testing.T) {
 		t.Errorf("rollouts %q, want one", ids)
 	}
 	s.collector.trace(t) // one
+	for _, text := range []string{out.String(), again.String()} {
+		if strings.Contains(text, "forbidden") {
+			t.Errorf("a right is missing:\n%s", text)
+		}
+	}
 }
 
 // What two releases of one chart would do to each other is said before anything
 // is deployed.
 func TestHelmRolloutIsLinted(t *testing.T) {
 	t.Parallel()
-	s, file := newHelmShop(t, shortGates)
+	s, file := newHelmShop(t, 4, shortGates)
 	r := s.fairlead("rollout", "run", "-f", file, "--server", s.server, "--set", "hook.enabled=true")
 	if r.code != 1 || !strings.Contains(r.stderr, "is a hook (pre-install, pre-upgrade) of both releases and would run twice") {
 		t.Errorf("exit code %d\n%s", r.code, r.stderr)
@@ -248,7 +279,7 @@ func TestHelmRolloutIsLinted(t *testing.T) {
 // leaves the canary serving, and the same command tries again.
 func TestHelmRolloutThatAControllerDrives(t *testing.T) {
 	t.Parallel()
-	s, file := newHelmShop(t, `  steps: [{weight: 50, gate: 8s}, {weight: 100}]
+	s, file := newHelmShop(t, 4, `  steps: [{weight: 50, gate: 8s}, {weight: 100}]
   deadline: 5m
   analysis: {scrapeInterval: 1s, window: 30s, history: 1m, errorsAbsent: zero}
   promotion: {strategy: helm}

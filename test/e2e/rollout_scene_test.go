@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -291,9 +292,15 @@ func end(cmd *exec.Cmd) {
 // others.
 func (s *canaryScene) identity() string {
 	s.t.Helper()
-	path := filepath.Join(s.t.TempDir(), "kubeconfig")
 	s.apply(s.fairlead("export", "rbac", "controller", "--namespace", s.namespace, "--own-namespace", s.namespace).stdout)
-	token := strings.TrimSpace(s.kubectl("-n", s.namespace, "create", "token", "fairlead-controller"))
+	return s.kubeconfigOf("fairlead-controller")
+}
+
+// kubeconfigOf returns a kubeconfig of a service account.
+func (s *canaryScene) kubeconfigOf(account string) string {
+	s.t.Helper()
+	path := filepath.Join(s.t.TempDir(), "kubeconfig")
+	token := strings.TrimSpace(s.kubectl("-n", s.namespace, "create", "token", account))
 	var config map[string]any
 	if err := json.Unmarshal([]byte(s.kubectl("config", "view", "--minify", "--flatten", "-o", "json")), &config); err != nil {
 		s.t.Fatal(err)
@@ -386,6 +393,9 @@ func (s *canaryScene) deployment(name, track, version string, replicas int, more
 		"OTEL_METRIC_EXPORT_INTERVAL=1000", "OTEL_BSP_SCHEDULE_DELAY=500", "SHOP_ERROR_RATE=0", "SHOP_LINGER=3s",
 	}, more...) {
 		k, v, _ := strings.Cut(kv, "=")
+		if slices.ContainsFunc(more, func(over string) bool { return strings.HasPrefix(over, k+"=") && over != kv }) {
+			continue
+		}
 		env += fmt.Sprintf("        - {name: %s, value: %q}\n", k, v)
 	}
 	scale := ""
@@ -509,4 +519,25 @@ func (s *canaryScene) story() string {
 func (s *canaryScene) weight() string {
 	s.t.Helper()
 	return s.kubectl("-n", s.namespace, "get", "httproute", s.app, "-o", fmt.Sprintf(`jsonpath={.spec.rules[-1:].backendRefs[?(@.name==%q)].weight}`, s.canary()))
+}
+
+func (s *canaryScene) approve(step int) {
+	s.t.Helper()
+	s.annotate(v1alpha1.AnnotationApprove, v1alpha1.ApproveValue(s.get().Status.RolloutID, step))
+}
+
+// of is a path of a workload.
+func (s *canaryScene) of(kind, name, path string) string {
+	s.t.Helper()
+	return s.kubectl("-n", s.namespace, "get", kind, name, "-o", "jsonpath="+path)
+}
+
+// stays fails when is does not hold for that long.
+func (s *canaryScene) stays(what string, long time.Duration, is func() bool) {
+	s.t.Helper()
+	for end := time.Now().Add(long); time.Now().Before(end); time.Sleep(500 * time.Millisecond) {
+		if !is() {
+			s.t.Fatalf("%s: not any more\n%s", what, s.story())
+		}
+	}
 }

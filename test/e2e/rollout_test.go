@@ -4,10 +4,15 @@ package e2e
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"fairlead.dev/fairlead/internal/notify"
 )
 
 // A good canary goes through all steps and becomes stable, and no user's
@@ -48,7 +53,9 @@ func TestRolloutOfABadCanary(t *testing.T) {
 	t.Parallel()
 	s := newCanaryScene(t)
 	stop := s.users(100)
-	s.startController()
+	slack, hook := newInbox(t), newInbox(t)
+	secret := s.file("slack", slack.URL+"\n")
+	s.startController("--notify-slack", "file:"+secret, "--notify-webhook", hook.URL, "--notify-webhook-key", "file:"+s.file("key", "a key of this test"))
 	s.apply(s.canaryRelease(`  steps: [{weight: 5, gate: 2m}, {weight: 50, gate: 10s}, {weight: 100}]
   deadline: 5m
   analysis: {scrapeInterval: 1s, window: 30s, history: 1m, errorsAbsent: zero}
@@ -71,7 +78,30 @@ func TestRolloutOfABadCanary(t *testing.T) {
 		t.Errorf("weight %s, failed checks %+v\n%s", s.weight(), cr.Status.Verdict, s.story())
 	}
 	s.await("failed traces in the status", 30*time.Second, func() bool { return len(s.get().Status.Verdict.SampleTraces) > 0 })
-	t.Logf("why: %s", s.get().Status.Verdict.Explanation)
+	cr = s.get()
+	t.Logf("why: %s", cr.Status.Verdict.Explanation)
+
+	// People are told, with the cause, the failed checks and failed traces.
+	for name, in := range map[string]*inbox{"Slack": slack, "webhook": hook} {
+		body, header := in.first(30 * time.Second)
+		for _, want := range []string{"RolledBack of 2.0.0", "error_rate", "AnalysisFailed", cr.Status.TraceID, cr.Status.Verdict.SampleTraces[0], "/search"} {
+			if !strings.Contains(body, want) {
+				t.Errorf("%s was not told %q:\n%s", name, want, body)
+			}
+		}
+		if in == hook {
+			if err := notify.Verify(header, []byte("a key of this test"), []byte(body), time.Now(), time.Minute); err != nil || !strings.Contains(body, `"alertname":"CanaryRolledBack"`) {
+				t.Errorf("webhook: %v\n%s", err, body)
+			}
+		}
+	}
+	events := s.kubectl("-n", s.namespace, "get", "events.events.k8s.io", "-o", `jsonpath={range .items[?(@.regarding.kind=="CanaryRelease")]}{.type} {.reason}: {.note}{"\n"}{end}`)
+	t.Logf("events:\n%s", events)
+	for _, want := range []string{"Normal RolloutStarted: rolling out 2.0.0", "Normal GateStarted", "Warning AnalysisFailed: rolling back at step 1/3", "Warning RolledBack: 2.0.0", "failed checks: error_rate"} {
+		if !strings.Contains(events, want) {
+			t.Errorf("no event says %q", want)
+		}
+	}
 
 	// The server has the rollout, and all of it is one trace.
 	var record struct {
@@ -88,8 +118,48 @@ func TestRolloutOfABadCanary(t *testing.T) {
 		var trace json.RawMessage
 		found := s.ask("/tempo/api/traces/"+cr.Status.TraceID, &trace)
 		spans = string(trace)
-		return found && strings.Contains(spans, `"canary.rollout"`) && strings.Contains(spans, `"canary.step"`) && strings.Contains(spans, `"canary.analysis"`)
+		return found && strings.Contains(spans, `"rollout.failed_checks"`) && strings.Contains(spans, `"canary.rollout"`) && strings.Contains(spans, `"canary.step"`) && strings.Contains(spans, `"canary.analysis"`)
 	})
+}
+
+// inbox is a receiver of notifications.
+type inbox struct {
+	*httptest.Server
+	t    *testing.T
+	got  chan struct{}
+	mu   sync.Mutex
+	body string
+	head http.Header
+}
+
+func newInbox(t *testing.T) *inbox {
+	in := &inbox{t: t, got: make(chan struct{})}
+	in.Server = httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		in.mu.Lock()
+		defer in.mu.Unlock()
+		if in.body != "" || err != nil {
+			t.Errorf("told twice, or not at all: %v\n%s", err, body)
+			return
+		}
+		in.body, in.head = string(body), r.Header
+		close(in.got)
+	}))
+	t.Cleanup(in.Close)
+	return in
+}
+
+// first waits for the only message.
+func (in *inbox) first(most time.Duration) (string, http.Header) {
+	in.t.Helper()
+	select {
+	case <-in.got:
+	case <-time.After(most):
+		in.t.Fatalf("nothing was told within %s", most)
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.body, in.head
 }
 
 // ask reads JSON from the server; false when there is none yet.
