@@ -46,8 +46,26 @@
       if (again) { again = false; refresh(); }
     }
   };
-  const stream = new EventSource(root.dataset.base + "/live?topics=" + encodeURIComponent(topics));
-  stream.addEventListener("open", () => say("on", "Live"));
-  stream.addEventListener("change", refresh);
-  stream.addEventListener("error", () => say("off", "Reconnecting"));
+  // A browser allows few connections to a server: a page that nobody looks at
+  // gives its own back.
+  let stream;
+  const follow = () => {
+    if (stream || document.hidden) return;
+    stream = new EventSource(root.dataset.base + "/live?topics=" + encodeURIComponent(topics));
+    stream.addEventListener("open", () => say("on", "Live"));
+    stream.addEventListener("change", refresh);
+    stream.addEventListener("error", () => say("off", "Reconnecting"));
+  };
+  const leave = () => {
+    stream?.close();
+    stream = undefined;
+  };
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) { leave(); return; }
+    follow();
+    refresh();
+  });
+  addEventListener("pagehide", leave);
+  addEventListener("pageshow", (e) => { if (e.persisted) { follow(); refresh(); } });
+  follow();
 })();
