@@ -187,6 +187,7 @@ $(JAEGER):
 .PHONY: bench
 bench: build cluster $(JAEGER) bench-metrics bench-start crash ## measure, beside the peers where they can be built (docs/benchmarks.md)
 	go run ./bench/canary
+	GOMAXPROCS=1 go run ./bench/judge
 	for load in pods collector512; do go run ./bench/spans -load $$load -jaeger $(JAEGER); done
 	go run ./bench/pages
 	go build -o bin/bench-helm ./bench/helm && cd test/e2e && ../../bin/cluster run --audit -- ../../bin/bench-helm

@@ -40,6 +40,10 @@ type scenario struct {
 	restart   bool       // the canary's pods restart twice, counters with them
 	missed    float64    // share of scrapes that are missed, each track by itself
 	few       int        // pods in all, of which one is the canary's
+	wander    [2]float64 // standard deviation of the pods' log error rates, which forget with this many minutes
+	uneven    bool       // the incident hits each pod as hard as chance will
+	zone      [3]float64 // error episodes of every second pod at once: per hour, mean seconds, added error rate
+	rotten    float64    // share of pods that fail four times as often, for good
 }
 
 // scenarios are the cells of the bench. The first groups are the families of the
@@ -103,6 +107,19 @@ func scenarios() []scenario {
 			{name: "six pods that differ", base: .005, podCV: .3, few: 6},
 			{name: "four pods with bursts", base: .002, burst: [3]float64{1, 45, .1}, few: 4},
 			{name: "cold start with errors", base: .002, coldError: .01},
+		}
+		// Drawn up after the guard was as it is now.
+		fresh := []scenario{
+			{name: "error rates wander", base: .005, wander: [2]float64{.5, 4}},
+			{name: "incident hits pods unevenly", base: .002, incident: true, uneven: true},
+			{name: "a zone fails at times", base: .002, zone: [3]float64{1, 90, .03}},
+			{name: "one pod in ten is rotten", base: .003, rotten: .1},
+			{name: "wandering, in clumps of 4", base: .01, wander: [2]float64{.3, 10}, clump: 4},
+			{name: "bursts and slow nodes on a ramp", base: .003, ramp: true, burst: [3]float64{2, 20, .05}, slowPod: .003},
+		}
+		for _, s := range fresh {
+			s.group, s.rps, s.eff = "fresh", rps, all
+			add(s)
 		}
 		for _, s := range hostile {
 			s.group, s.rps, s.eff = "hostile", rps, all

@@ -27,6 +27,8 @@ type traffic struct {
 	burst    [][]float64 // [pod][scrape]: share of the scrape in a burst
 	slow     [][]float64
 	slowBase []float64
+	hit      []float64 // by an incident
+	zone     []float64 // [scrape]: share of it in which a zone fails
 	frozen   *analysis.Frozen
 	sums     analysis.Sums // the history
 	noise    map[int][1 + refLatencies]refNoise
@@ -87,13 +89,29 @@ func (g *traffic) start(seed uint64) {
 	rng := newSource(seed, 77)
 	n := historyScrapes + maxScrapes
 	all := g.pods + plan[len(plan)-1].pods // the canary's come after stable's
-	g.factor, g.burst, g.slow, g.slowBase = nil, nil, nil, nil
+	g.factor, g.burst, g.slow, g.slowBase, g.hit = nil, nil, nil, nil, nil
+	g.zone = rng.episodes(n, g.sc.zone[0], g.sc.zone[1])
 	for range all {
 		f := make([]float64, n)
 		at := rng.gamma(g.sc.podCV)
+		if g.sc.rotten > 0 && rng.Float64() < g.sc.rotten {
+			at *= 4
+		}
+		wander, keep := 0.0, 0.0
+		if sd := g.sc.wander[0]; sd > 0 {
+			wander, keep = sd*rng.NormFloat64(), math.Exp(-scrape/60/g.sc.wander[1])
+		}
 		for t := range f {
 			at *= math.Exp(g.sc.drift * math.Sqrt(scrape/3600) * rng.NormFloat64())
 			f[t] = at
+			if sd := g.sc.wander[0]; sd > 0 {
+				f[t] *= math.Exp(wander - sd*sd/2)
+				wander = keep*wander + sd*math.Sqrt(1-keep*keep)*rng.NormFloat64()
+			}
+		}
+		g.hit = append(g.hit, 1)
+		if g.sc.uneven {
+			g.hit[len(g.hit)-1] = rng.ExpFloat64()
 		}
 		g.factor = append(g.factor, f)
 		g.burst = append(g.burst, rng.episodes(n, g.sc.burst[0], g.sc.burst[1]))
@@ -123,6 +141,13 @@ func (g *traffic) climate(t int) (load, times, add, slow float64) {
 // failing is pod i's error rate, slowing its share of slowed requests.
 func (g *traffic) failing(i, t int, p float64) float64 {
 	at := t + historyScrapes
+	if g.sc.uneven {
+		_, _, add, _ := g.climate(t)
+		p += add * (g.hit[i] - 1)
+	}
+	if i%2 == 0 {
+		p += g.zone[at] * g.sc.zone[2]
+	}
 	return math.Min(.95, p*g.factor[i][at]+g.burst[i][at]*g.sc.burst[2])
 }
 
@@ -140,16 +165,16 @@ func (g *traffic) group(tr analysis.Track, step int) (first, n int) {
 
 // errors draws the failures of n requests on some pods; in clumps they hit one pod each.
 func (g *traffic) errors(rng source, n, p float64, first, pods, t int) float64 {
-	k := 0.0
-	if g.sc.clump > 1 {
-		for range int(rng.poisson(n * p / g.sc.clump)) {
-			k += rng.clump(g.sc.clump, g.sc.heavy)
-		}
-		return math.Min(k, n)
-	}
 	mean := 0.0
 	for i := first; i < first+pods; i++ {
 		mean += g.failing(i, t, p) / float64(pods)
+	}
+	if g.sc.clump > 1 {
+		k := 0.0
+		for range int(rng.poisson(n * mean / g.sc.clump)) {
+			k += rng.clump(g.sc.clump, g.sc.heavy)
+		}
+		return math.Min(k, n)
 	}
 	return rng.binomial(n, mean)
 }
@@ -161,10 +186,12 @@ type part struct {
 }
 
 // parts are the canary's pods one by one where the scenario makes pods differ, and
-// all pods of a track together where nothing can tell them apart.
+// all pods of a track together where nothing can tell them apart, or a clump would
+// not find enough requests on one route of one pod.
 func (g *traffic) parts(tr analysis.Track, first, pods int) []part {
 	sc := g.sc
-	if tr == analysis.Stable || pods == 1 || sc.podCV == 0 && sc.drift == 0 && sc.burst[0] == 0 && sc.slow[0] == 0 && sc.slowPod == 0 && sc.clump == 0 {
+	if tr == analysis.Stable || pods == 1 || sc.clump > 0 || sc.podCV == 0 && sc.drift == 0 && sc.burst[0] == 0 && sc.slow[0] == 0 && sc.slowPod == 0 &&
+		sc.wander[0] == 0 && !sc.uneven && sc.zone[0] == 0 && sc.rotten == 0 {
 		return []part{{tr.String(), first, pods}}
 	}
 	var out []part
@@ -396,8 +423,10 @@ func (g *traffic) podHistory(rng source, cfg analysis.Config, s *analysis.Sums, 
 			}
 		}
 		if g.sc.clump > 1 {
-			for range int(rng.poisson(perPod * float64(g.pods) * g.sc.base * times / g.sc.clump)) {
-				errors[rng.IntN(g.pods)] += rng.clump(g.sc.clump, g.sc.heavy)
+			for i := range errors {
+				for range int(rng.poisson(perPod * g.failing(i, at, g.sc.base*times) / g.sc.clump)) {
+					errors[i] += rng.clump(g.sc.clump, g.sc.heavy)
+				}
 			}
 		}
 		s.Units = append(s.Units, units)

@@ -86,6 +86,10 @@ func (j *Judge) beginDiscounts() {
 		g := j.guard(j.tests[i].metric)
 		j.st.Tests[i].Disc.Begin(sequential.Spread{Sigma: g.Spread})
 	}
+	j.st.LeaveOut[0].spread(sequential.Spread{Sigma: j.guard(MetricErrorRate).Spread})
+	for q := range j.slow {
+		j.st.LeaveOut[1+q].spread(sequential.Spread{Sigma: j.guard(j.slow[q].name).Spread})
+	}
 }
 
 func (j *Judge) errorTest() sequential.TwoRate {
@@ -137,7 +141,7 @@ func (j *Judge) accumulateErrors(t *tally) {
 	s.Step = s.Step.Add(standard)
 	s.add(b.sum, b.dsum, errorLifts, factors, g)
 	parts := t.parts(func(p *podTally) Count { return Count{p.errors, p.requests} })
-	j.st.LeaveOut[0].add(h, standard, parts, j.st.Rate.value(pool), errorLifts, g, b.inc)
+	j.st.LeaveOut[0].add(h, standard, parts, j.st.Rate.value(pool), errorLifts, factors, g, b)
 	j.st.NI.Add(standard, j.st.Rate.value(pool), g.Phi, g.Cap)
 	j.st.Rate.fade(fade, standard.KS, standard.NS)
 }
@@ -211,7 +215,7 @@ func (j *Judge) accumulateLatency(t *tally, q int) {
 		}
 		return Count{p.slow[q].x[Canary], p.slow[q].n[Canary]}
 	})
-	j.st.LeaveOut[1+q].add(h, all, parts, mixC/all.NC, latencyLifts, g, b.inc)
+	j.st.LeaveOut[1+q].add(h, all, parts, mixC/all.NC, latencyLifts, factors, g, b)
 }
 
 // latencyRatio is the margin of the aggregate: the mean of the rows' ratios,

@@ -136,13 +136,13 @@ func (j *Judge) judgeEvidence(e float64) outcome {
 // interimLooks are fractions of the gate at which a first look is taken: the
 // capped evidence of the e-processes needs several scrapes, and these find a
 // gross failure of a small route without waiting for the gate's end.
-var interimLooks = []float64{0.1, 0.15, 0.2, 0.3, 0.5}
+var interimLooks = []float64{0.1, 0.15, 0.2, 0.3, 0.4, 0.5}
 
 // interimShare is what each interim look may spend, as a share of Looks.Gate,
 // and finalShare what is left for the gate's end itself.
 const (
-	interimShare = 0.02
-	finalShare   = 1 - 5*interimShare
+	interimShare = 0.1 / 6
+	finalShare   = 0.9
 )
 
 // planLook says what error probability a look may spend now, 0 if none is due.

@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"math"
+	"slices"
 
 	"fairlead.dev/fairlead/internal/analysis/sequential"
 )
@@ -18,18 +19,18 @@ const agreeing = 3
 // every guarantee, whatever it is computed from. It costs a real harm the share of
 // one pod of its evidence.
 type leaveOut struct {
-	Whole sequential.Mixture    `json:"whole"`
+	Whole testState             `json:"whole"`
 	Pods  map[string]*podAbsent `json:"pods,omitempty"`
 }
 
-// podAbsent is the e-process without a pod.
+// podAbsent is the evidence without a pod.
 type podAbsent struct {
-	Mix  sequential.Mixture `json:"mix"`
-	Seen bool               `json:"seen"` // the pod had requests in this step
+	Without testState `json:"without"`
+	Seen    bool      `json:"seen"` // the pod had requests in this step
 }
 
 func newLeaveOut(sizes int) leaveOut {
-	return leaveOut{Whole: sequential.NewMixture(sizes), Pods: map[string]*podAbsent{}}
+	return leaveOut{Whole: testState{Mix: sequential.NewMixture(sizes)}, Pods: map[string]*podAbsent{}}
 }
 
 // begin says that the canary's pods of a step have not been seen yet.
@@ -39,29 +40,43 @@ func (l *leaveOut) begin() {
 	}
 }
 
+// spread is what the luck of the draw of pods may do in this step.
+func (l *leaveOut) spread(s sequential.Spread) {
+	l.Whole.Disc.Begin(s)
+	for _, p := range l.Pods {
+		p.Without.Disc.Begin(s)
+	}
+}
+
 // add folds an interval: the counts c of all pods, and of what part each pod of the
 // canary has in them. A pod that is new takes over the evidence of the others, in
 // which it had no part.
-func (l *leaveOut) add(h sequential.TwoRate, c sequential.Counts, parts map[string]Count, ls float64, lifts []float64, g *GuardPair, inc []float64) {
+func (l *leaveOut) add(h sequential.TwoRate, c sequential.Counts, parts map[string]Count, ls float64, lifts, factors []float64, g *GuardPair, b *scratch) {
 	for name, part := range parts {
 		if p := l.Pods[name]; p != nil {
 			p.Seen = p.Seen || part.Units > 0
 		} else if part.Units > 0 && len(l.Pods) < maxGuardPods {
-			l.Pods[name] = &podAbsent{Mix: l.Whole.Clone(), Seen: true}
+			l.Pods[name] = &podAbsent{Without: l.Whole.clone(), Seen: true}
 		}
 	}
-	bet := func(m *sequential.Mixture, c sequential.Counts) {
-		h.Increments(inc, nil, c, lifts, ls)
-		for i := range inc {
-			inc[i] = math.Min(inc[i]/g.temper(lifts[i]), g.Cap)
-		}
-		m.Add(inc)
+	bet := func(s *testState, c sequential.Counts) {
+		h.Increments(b.inc, nil, c, lifts, ls)
+		h.Increments(b.dinc, nil, c, factors, ls)
+		s.add(b.inc, b.dinc, lifts, factors, g)
 	}
 	bet(&l.Whole, c)
 	for name, p := range l.Pods {
 		part := parts[name]
-		bet(&p.Mix, sequential.Counts{KC: math.Max(0, c.KC-part.Events), NC: math.Max(0, c.NC-part.Units), KS: c.KS, NS: c.NS})
+		bet(&p.Without, sequential.Counts{KC: math.Max(0, c.KC-part.Events), NC: math.Max(0, c.NC-part.Units), KS: c.KS, NS: c.NS})
 	}
+}
+
+// clone copies the evidence.
+func (s *testState) clone() testState {
+	c := *s
+	c.Mix = s.Mix.Clone()
+	c.Disc.Logs = slices.Clone(s.Disc.Logs)
+	return c
 }
 
 // share is what is left of the evidence when the pod that has most part in it is
@@ -72,12 +87,12 @@ func (l *leaveOut) share() float64 {
 		if p.Seen {
 			seen++
 		}
-		least = math.Min(least, p.Mix.E())
+		least = math.Min(least, p.Without.e())
 	}
 	if seen < agreeing {
 		return 1
 	}
-	return math.Min(1, least/l.Whole.E())
+	return math.Min(1, least/l.Whole.e())
 }
 
 // agreement is the share of a metric's evidence that does not hang on one pod. A

@@ -77,13 +77,18 @@ const flaggerLimit = 0.01
 
 // decideFlagger is how Flagger decides, for comparisons: each minute the canary
 // alone is held against absolute limits; failed checks are counted and never
-// forgotten within the rollout; at the fifth it is rolled back. No data passes.
+// forgotten within the rollout; at the fifth it is rolled back. A minute without any
+// series of the canary is a failed check ("no values found"), one in which its series
+// stood still is 0/0, which no limit exceeds, and passes. Read from Flagger's
+// pkg/controller/scheduler_metrics.go and pkg/metrics/providers/prometheus.go; its
+// queries are of meshes and ingresses, here the same counters as for all rules are
+// used, and its steps wait here for the gate's end as all others do.
 func (j *Judge) decideFlagger(t *tally) outcome {
 	m := j.addMinute(t)
 	if m == nil {
 		return j.st.Outcome
 	}
-	failed := m.Requests[Canary] > 0 && (m.Errors[Canary]/m.Requests[Canary] > flaggerLimit ||
+	failed := j.st.Missing[Canary] >= missingAfter || m.Requests[Canary] > 0 && (m.Errors[Canary]/m.Requests[Canary] > flaggerLimit ||
 		m.Latency[Canary].Quantile(0.99) > j.cfg.Latency.Limit)
 	j.st.Minutes = nil
 	if failed {

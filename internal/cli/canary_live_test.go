@@ -74,6 +74,7 @@ type scene struct {
 	rate    float64
 	url     string // of the entry
 	front   atomic.Pointer[split.Proxy]
+	bad     atomic.Pointer[time.Time] // when the newest canary first failed a request of shopPaths[1]
 }
 
 func newScene(t *testing.T, b backend, rate float64) *scene {
@@ -100,7 +101,37 @@ func (s *scene) serve(version, track, pod string, args ...string) string {
 
 // canary is a proxy before stable and one more version.
 func (s *scene) canary(version, pod string, args ...string) *split.Proxy {
-	return split.New(target(s.stable), target(s.serve(version, "canary", pod, args...)))
+	s.bad.Store(nil)
+	canary := split.Forward(target(s.serve(version, "canary", pod, args...)))
+	return split.Between(split.Forward(target(s.stable)), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		status := &statusWriter{ResponseWriter: w}
+		canary.ServeHTTP(status, r)
+		if status.code >= http.StatusInternalServerError && r.URL.Path == shopPaths[1] {
+			now := time.Now()
+			s.bad.CompareAndSwap(nil, &now)
+		}
+	}))
+}
+
+// sinceBad is the time since the newest canary's first bad request.
+func (s *scene) sinceBad() time.Duration {
+	at := s.bad.Load()
+	if at == nil {
+		s.t.Errorf("the canary failed no request of %s", shopPaths[1])
+		return 0
+	}
+	return time.Since(*at)
+}
+
+// statusWriter remembers the status.
+type statusWriter struct {
+	http.ResponseWriter
+	code int
+}
+
+func (w *statusWriter) WriteHeader(code int) {
+	w.code = code
+	w.ResponseWriter.WriteHeader(code)
 }
 
 // send sends n requests at the scene's rate, or until ctx ends.

@@ -31,6 +31,11 @@ func TestSlowShop(t *testing.T) {
 			s.send(context.Background(), 6000) // a minute of history
 
 			v, code := s.analyze(file, s.canary("2.0.0", "shop-canary-1", "-fault-route", "/search", "-fault-error-rate", "0.2"), "2.0.0", 5, "5m")
+			took := s.sinceBad()
+			t.Logf("rolled back %s after the first bad request", took.Round(time.Second))
+			if took > 2*time.Minute {
+				t.Errorf("rolled back %s after the first bad request, want two minutes at most; the guard was %+v", took.Round(time.Second), v.Evidence.Guard)
+			}
 			if v.Decision != analysis.Rollback || code != ExitRollback {
 				t.Errorf("the broken canary: %s (%s), exit %d, want rollback, exit 2", v.Decision, v.Reason, code)
 			}
