@@ -228,6 +228,9 @@ func (j *Judge) settle(i int, c *Check) {
 		c.State = CheckInconclusive
 	case c.LogEvidence > math.Log(suspicion):
 		c.State, c.Note = CheckInconclusive, "there is some evidence of harm"
+	case j.cfg.Rule == RuleSequential && j.st.Tests[i].e() > suspicion && j.st.Agreement[i]*suspicion < 1:
+		_, pod := j.agreement(&j.tests[i])
+		c.Note = fmt.Sprintf("nearly all evidence of harm is of one of the canary's pods, %s; the version runs on all of them", pod)
 	case i == 0 && j.cfg.Rule == RuleSequential && !j.st.Outcome.Passed && j.st.Outcome.Decision == Continue:
 		c.State, c.Note = CheckInconclusive, "an excess of errors is not yet excluded"
 	}

@@ -80,35 +80,38 @@ func (s *testState) clone() testState {
 }
 
 // share is what is left of the evidence when the pod that has most part in it is
-// left out: at most 1, and 1 where fewer pods than agreeing have served.
-func (l *leaveOut) share() float64 {
-	seen, least := 0, math.Inf(1)
-	for _, p := range l.Pods {
+// left out, and which that is: at most 1, and 1 where fewer pods than agreeing have
+// served.
+func (l *leaveOut) share() (float64, string) {
+	seen, least, worst := 0, math.Inf(1), ""
+	for name, p := range l.Pods {
 		if p.Seen {
 			seen++
 		}
-		least = math.Min(least, p.Without.e())
+		if e := p.Without.e(); e < least || e == least && name < worst {
+			least, worst = e, name
+		}
 	}
 	if seen < agreeing {
-		return 1
+		return 1, ""
 	}
-	return math.Min(1, least/l.Whole.e())
+	return math.Min(1, least/l.Whole.e()), worst
 }
 
 // agreement is the share of a metric's evidence that does not hang on one pod. A
 // service whose pods were never seen to be noisy keeps all of it: then one pod that
 // fails is news.
-func (j *Judge) agreement(t *test) float64 {
+func (j *Judge) agreement(t *test) (float64, string) {
 	q := 0
 	switch t.kind {
 	case kindErrors:
 	case kindLatency:
 		q = 1 + t.slow
 	default:
-		return 1
+		return 1, ""
 	}
 	if g := j.guard(t.metric); g.Phi <= 1 && g.Spread <= 0 && g.Cap >= fullCap(j.cfg.ScrapeInterval) {
-		return 1
+		return 1, ""
 	}
 	return j.st.LeaveOut[q].share()
 }
@@ -123,7 +126,7 @@ func (j *Judge) agree() {
 		t := &j.tests[i]
 		v, ok := known[t.metric]
 		if !ok {
-			v = j.agreement(t)
+			v, _ = j.agreement(t)
 			known[t.metric] = v
 		}
 		j.st.Agreement[i] = v

@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -53,6 +54,15 @@ func TestOnePodIsNotTheVersion(t *testing.T) {
 				if j.st.Outcome.Decision == Rollback {
 					break
 				}
+			}
+			note := ""
+			for _, check := range j.Verdict().Checks {
+				if check.Metric == MetricErrorRate && check.Route == "" {
+					note = check.Note
+				}
+			}
+			if told := strings.Contains(note, "one of the canary's pods, c0"); told != (c.want == Continue) {
+				t.Errorf("the error check's note %q", note)
 			}
 			if got := j.st.Outcome; got.Decision != c.want {
 				t.Errorf("%s (%s), want %s: evidence %.3g", got.Decision, got.Message, c.want, got.E)
