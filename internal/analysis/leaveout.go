@@ -99,8 +99,8 @@ func (l *leaveOut) share() (float64, string) {
 }
 
 // agreement is the share of a metric's evidence that does not hang on one pod. A
-// service whose pods were never seen to be noisy keeps all of it: then one pod that
-// fails is news.
+// service whose pods have shown no noise keeps all of it: then one pod that fails is
+// news.
 func (j *Judge) agreement(t *test) (float64, string) {
 	q := 0
 	switch t.kind {
