@@ -7,8 +7,11 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"os"
+	"os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -36,7 +39,11 @@ func (w writer) releases(ctx context.Context) (time.Duration, error) {
 			return 0, err
 		}
 	}
+	var done atomic.Int64
 	err := w.each(w.o.releases, func(i int) error {
+		if n := done.Add(1); n%500 == 0 {
+			say("%d of %d releases made", n, w.o.releases)
+		}
 		name := fmt.Sprintf("release-%04d", i)
 		for revision := 1; revision <= w.o.revisions; revision++ {
 			status := "superseded"
@@ -96,35 +103,70 @@ func body(ns, name string, revision int, status string) []byte {
 	return []byte(base64.StdEncoding.EncodeToString(buf.Bytes()))
 }
 
-// events makes events at the rate asked for.
+// events makes events at the rate asked for, whatever becomes of the API server
+// meanwhile: what it did not take is tried again.
 func (w writer) events(ctx context.Context) (made int, err error) {
-	tick := time.NewTicker(time.Second / time.Duration(w.o.events))
-	defer tick.Stop()
 	var wg sync.WaitGroup
-	var mu sync.Mutex
-	slots := make(chan struct{}, w.o.writers)
-	for end := time.Now().Add(w.o.during); time.Now().Before(end); {
-		<-tick.C
-		n := made
-		made++
+	var failed atomic.Pointer[error]
+	slots := make(chan struct{}, 4*w.o.writers)
+	start := time.Now()
+	total := int(float64(w.o.events) * w.o.during.Seconds())
+	for ; made < total && failed.Load() == nil; made++ {
+		time.Sleep(time.Until(start.Add(time.Duration(made) * time.Second / time.Duration(w.o.events))))
+		if made%(60*w.o.events) == 0 {
+			say("%d of %d events made", made, total)
+		}
+		if w.o.reconnect && made == total/2 {
+			wg.Go(func() {
+				if err := restartAPIServer(); err != nil {
+					failed.Store(&err)
+				}
+			})
+		}
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			now := metav1.Now()
-			ns := namespace(n % max(w.o.releases, 1))
-			_, cerr := w.client.CoreV1().Events(ns).Create(ctx, &corev1.Event{
-				ObjectMeta:     metav1.ObjectMeta{Name: fmt.Sprintf("bench.%d.%d", time.Now().UnixNano(), n)},
-				InvolvedObject: corev1.ObjectReference{APIVersion: "v1", Kind: "Pod", Namespace: ns, Name: fmt.Sprintf("pod-%d", n%1000)},
-				Reason:         "BackOff", Message: "Back-off restarting failed container app", Type: "Warning",
-				FirstTimestamp: now, LastTimestamp: now, Count: 1, Source: corev1.EventSource{Component: "bench"},
-			}, metav1.CreateOptions{})
-			if cerr != nil {
-				mu.Lock()
-				err = errors.Join(err, cerr)
-				mu.Unlock()
+			if err := w.event(ctx, made); err != nil {
+				failed.Store(&err)
 			}
 		})
 	}
 	wg.Wait()
-	return made, err
+	if err := failed.Load(); err != nil {
+		return made, *err
+	}
+	return made, nil
+}
+
+// event makes one, once: a request that was cut off may have been served.
+func (w writer) event(ctx context.Context, n int) (err error) {
+	now := metav1.Now()
+	ns := namespace(n % max(w.o.releases, 1))
+	name := fmt.Sprintf("bench.%d.%d", now.UnixNano(), n)
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
+		_, err = w.client.CoreV1().Events(ns).Create(ctx, &corev1.Event{
+			ObjectMeta:     metav1.ObjectMeta{Name: name},
+			InvolvedObject: corev1.ObjectReference{APIVersion: "v1", Kind: "Pod", Namespace: ns, Name: fmt.Sprintf("pod-%d", n%1000)},
+			Reason:         "BackOff", Message: "Back-off restarting failed container app", Type: "Warning",
+			FirstTimestamp: now, LastTimestamp: now, Count: 1, Source: corev1.EventSource{Component: "bench"},
+		}, metav1.CreateOptions{})
+		if err == nil || apierrors.IsAlreadyExists(err) {
+			return nil
+		}
+		if !w.o.reconnect {
+			return err
+		}
+	}
+	return err
+}
+
+// restartAPIServer ends the test bed's API server and waits for it to answer again.
+func restartAPIServer() error {
+	say("restarting the API server")
+	out, err := exec.Command(os.Getenv("FAIRLEAD_TEST_CLUSTERCTL"), "component", "restart", "kube-apiserver").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("restart kube-apiserver: %w: %s", err, out)
+	}
+	say("the API server answers again")
+	return nil
 }
