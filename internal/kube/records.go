@@ -2,8 +2,10 @@ package kube
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
+	"unique"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -34,24 +36,31 @@ func recordFromMetadata(m *metav1.PartialObjectMetadata) (r *release.Record, ok 
 		return nil, false // somebody else's object with Helm's labels
 	}
 	r = &release.Record{
-		Ref:      release.Ref{Namespace: m.Namespace, Name: m.Labels["name"]},
+		Ref:      release.Ref{Namespace: shared(m.Namespace), Name: shared(m.Labels["name"])},
 		Revision: revision,
-		Status:   m.Labels["status"],
+		Status:   shared(m.Labels["status"]),
 		UID:      string(m.UID),
 		Created:  m.CreationTimestamp.UTC(),
 	}
 	for _, f := range m.ManagedFields {
 		if f.Time != nil && !f.Time.UTC().Before(r.Modified) {
-			r.Manager, r.Modified = f.Manager, f.Time.UTC()
+			r.Manager, r.Modified = shared(f.Manager), f.Time.UTC()
 		}
 	}
 	return r, true
 }
 
+// shared returns the one copy of a text that many records repeat.
+func shared(s string) string { return unique.Make(s).Value() }
+
 // recordName is the name of the Secret or ConfigMap of a revision.
 func recordName(ref release.Ref, revision int) string {
 	return fmt.Sprintf("sh.helm.release.v1.%s.v%d", ref.Name, revision)
 }
+
+// errUndecodable is wrapped by the errors of [fetchRecord] that another try
+// would only repeat.
+var errUndecodable = errors.New("decode the record")
 
 // fetchRecord reads one record and adds what its body tells to what its
 // metadata told. An error leaves the record as it was.
@@ -78,7 +87,7 @@ func fetchRecord(ctx context.Context, c *Client, storage string, decode func([]b
 	}
 	body, err := decode(data)
 	if err != nil {
-		return known, fmt.Errorf("decode the record %s: %w", name, err)
+		return known, fmt.Errorf("%w %s: %w", errUndecodable, name, err)
 	}
 	body.Ref, body.Revision, body.Status = known.Ref, known.Revision, known.Status
 	body.UID, body.Created = known.UID, known.Created

@@ -125,9 +125,41 @@ type sink struct {
 	last   map[string]kept
 }
 
+// kept is what is needed of an object's last state: of fifty thousand records
+// each word counts.
 type kept struct {
 	version string
-	last    release.Observation
+	subject any // the pointer that its observation holds; nil for events
+}
+
+func keep(version string, o release.Observation) kept {
+	switch {
+	case o.Record != nil:
+		return kept{version, o.Record}
+	case o.Workload != nil:
+		return kept{version, o.Workload}
+	case o.Pod != nil:
+		return kept{version, o.Pod}
+	case o.Claim != nil:
+		return kept{version, o.Claim}
+	}
+	return kept{version: version} // nobody needs to know that an event expired
+}
+
+// gone is the observation that the object was not there any more at that moment.
+func (k kept) gone(at time.Time) release.Observation {
+	o := release.Observation{At: at, Deleted: true}
+	switch s := k.subject.(type) {
+	case *release.Record:
+		o.Record = s
+	case *release.Workload:
+		o.Workload = s
+	case *release.Pod:
+		o.Pod = s
+	case *release.Claim:
+		o.Claim = s
+	}
+	return o
 }
 
 func newSink(r *reflection, first func()) *sink {
@@ -172,9 +204,7 @@ func (s *sink) Replace(list []any, _ string) error {
 	now := s.r.now()
 	for id, k := range gone {
 		delete(s.last, id)
-		o := k.last
-		o.At, o.Initial, o.Deleted = now, false, true
-		s.emit(o)
+		s.emit(k.gone(now))
 	}
 	s.before = true
 	s.first()
@@ -191,11 +221,7 @@ func (s *sink) put(obj any, initial bool) error {
 		return nil
 	}
 	o.Initial = initial
-	k := kept{version: version}
-	if o.Event == nil { // nobody needs to know that an event expired
-		k.last = o
-	}
-	s.last[id] = k
+	s.last[id] = keep(version, o)
 	s.emit(o)
 	return nil
 }

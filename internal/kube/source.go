@@ -199,6 +199,9 @@ func stripPod(spec *corev1.PodSpec) {
 	spec.Affinity, spec.Tolerations, spec.TopologySpreadConstraints = nil, nil, nil
 }
 
+// recordLabels are the labels of a record that [recordFromMetadata] reads.
+var recordLabels = []string{"name", "owner", "status", "version"}
+
 // stripRecord keeps who wrote a record and when, and drops which fields: of
 // fifty thousand records that is most of what they weigh.
 func stripRecord(m *metav1.PartialObjectMetadata) {
@@ -206,5 +209,13 @@ func stripRecord(m *metav1.PartialObjectMetadata) {
 	for _, f := range m.ManagedFields {
 		fields = append(fields, metav1.ManagedFieldsEntry{Manager: f.Manager, Time: f.Time})
 	}
-	m.ManagedFields, m.Annotations = fields, nil
+	m.ManagedFields, m.Annotations, m.TypeMeta = fields, nil, metav1.TypeMeta{}
+	m.Namespace = shared(m.Namespace)
+	labels := make(map[string]string, len(recordLabels))
+	for _, name := range recordLabels {
+		if v, ok := m.Labels[name]; ok {
+			labels[name] = shared(v)
+		}
+	}
+	m.Labels = labels
 }

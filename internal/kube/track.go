@@ -17,7 +17,7 @@ const maxEvents = 2000
 type track struct {
 	ref      release.Ref
 	timeline *release.Timeline
-	records  map[int]release.Record
+	records  map[int]*release.Record // never changed, only replaced
 	events   []release.Event
 	counts   map[string]int32 // of events, by UID
 	logs     *logKeeper
@@ -37,7 +37,7 @@ func newTrack(ref release.Ref, opts WatchOptions) *track {
 		timeline: release.NewTimeline(release.TimelineOptions{
 			Release: ref, MaxPods: opts.MaxPods, Ready: opts.Ready, Jobs: opts.WaitForJobs,
 		}),
-		records:   make(map[int]release.Record),
+		records:   make(map[int]*release.Record),
 		counts:    make(map[string]int32),
 		snapshots: make(map[int]*pendingSnapshot),
 		changed:   make(chan struct{}, 1),
@@ -63,7 +63,7 @@ func (t *track) observe(o release.Observation) (fresh bool) {
 		if o.Deleted {
 			delete(t.records, r.Revision)
 		} else {
-			t.records[r.Revision] = *r
+			t.records[r.Revision] = r
 		}
 	}
 	if o.Record != nil && o.Initial && o.Record.Status == "superseded" {
@@ -81,7 +81,7 @@ func (t *track) observe(o release.Observation) (fresh bool) {
 // failed reports whether the record says that its operation just failed.
 func (t *track) failed(r *release.Record) bool {
 	before := t.records[r.Revision]
-	if !before.Pending() || before.UID != r.UID || t.snapshots[r.Revision] != nil {
+	if before == nil || !before.Pending() || before.UID != r.UID || t.snapshots[r.Revision] != nil {
 		return false
 	}
 	// An install that Helm was told to undo is never marked failed: it goes from
@@ -92,7 +92,7 @@ func (t *track) failed(r *release.Record) bool {
 func (t *track) sortedRecords() []release.Record {
 	out := make([]release.Record, 0, len(t.records))
 	for _, r := range t.records {
-		out = append(out, r)
+		out = append(out, *r)
 	}
 	slices.SortFunc(out, func(a, b release.Record) int { return cmp.Compare(a.Revision, b.Revision) })
 	return out
@@ -196,7 +196,7 @@ func (v View) Forget(before time.Time) {
 func (v View) Fetch(revision int) {
 	v.with(func(t *track) {
 		if r, ok := t.records[revision]; ok {
-			v.w.fetch.put(r, false)
+			v.w.fetch.put(*r, false)
 		}
 	})
 }

@@ -279,12 +279,11 @@ func (w *Watch) ingestRecord(o release.Observation) {
 	o.Release = r.Ref
 	if !o.Deleted {
 		// The body is read behind; until then the metadata must do.
-		if known := w.track(r.Ref).records[r.Revision]; known.UID == r.UID {
-			body := known
+		if known := w.track(r.Ref).records[r.Revision]; known != nil && known.UID == r.UID {
+			body := *known
 			body.Status, body.Manager, body.Modified = r.Status, r.Manager, r.Modified
-			r = body
+			r, o.Record = body, &body
 		}
-		o.Record = &r
 		w.fetch.put(r, o.Initial)
 	}
 	w.deliver([]release.Observation{o})

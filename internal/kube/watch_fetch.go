@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"errors"
 	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -72,8 +73,21 @@ func (q *fetchQueue) stop() {
 	q.wake.Broadcast()
 }
 
-// fetchRecords reads the bodies of changed records, one after the other.
+// putBack takes a record that could not be read now, unless a later state of it
+// waits already.
+func (q *fetchQueue) putBack(r release.Record) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if _, ok := q.waiting[r.UID]; !ok {
+		q.order = append(q.order, r.UID)
+		q.waiting[r.UID] = r
+	}
+}
+
+// fetchRecords reads the bodies of changed records, one after the other. An API
+// that does not answer, or has no time for us, is asked again.
 func (w *Watch) fetchRecords() {
+	pause := retryFirst
 	for {
 		known, ok := w.fetch.take()
 		if !ok {
@@ -81,18 +95,29 @@ func (w *Watch) fetchRecords() {
 		}
 		at := w.opts.Now()
 		full, err := fetchRecord(w.ctx, w.client, w.storage, w.opts.Decode, known)
-		name := w.storage + "/" + recordName(known.Ref, known.Revision)
+		verb, name := "get "+w.storage, w.storage+"/"+recordName(known.Ref, known.Revision)
 		switch {
-		case w.ctx.Err() != nil, apierrors.IsNotFound(err):
-			continue // stopped, or removed meanwhile
-		case apierrors.IsForbidden(err):
-			w.report("get "+w.storage, reason(err))
-			continue
-		case err != nil:
+		case w.ctx.Err() != nil:
+			return
+		case apierrors.IsNotFound(err):
+			continue // removed meanwhile
+		case errors.Is(err, errUndecodable):
 			w.report(name, reason(err))
+			full.Unreadable = true
+		case apierrors.IsForbidden(err):
+			w.report(verb, reason(err))
+			full.Unreadable = true
+		case err != nil:
+			w.report(verb, reason(err))
+			w.fetch.putBack(known)
+			sleep(w.ctx, pause)
+			pause = min(2*pause, retryMost)
 			continue
+		default:
+			w.report(verb, "")
+			w.report(name, "")
 		}
-		w.report(name, "")
+		pause = retryFirst
 		full.Description = w.conv.text(full.Description)
 		w.mu.Lock()
 		w.ingestBody(full, release.Observation{At: at, Release: full.Ref, Record: &full})
@@ -103,7 +128,7 @@ func (w *Watch) fetchRecords() {
 // ingestBody takes a record with its body: what it names belongs to it.
 func (w *Watch) ingestBody(full release.Record, o release.Observation) {
 	now := w.track(full.Ref).records[full.Revision]
-	if now.UID != full.UID {
+	if now == nil || now.UID != full.UID {
 		return // gone, or made anew, meanwhile
 	}
 	// The watch may have told a later state than the body had.

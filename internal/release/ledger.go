@@ -8,8 +8,9 @@ import (
 )
 
 const (
-	// bodyWait is how long an operation waits for the body of its record, which
-	// has the chart and what Helm said, before it is told from the labels alone.
+	// bodyWait is how long an operation whose kind is known waits for the body of
+	// its record, which has the chart and what Helm said, before it is told from
+	// the labels alone.
 	bodyWait = 5 * time.Second
 	// byItself is how soon after a failure a rollback or removal was begun by
 	// the same Helm (or the same script) and not by a person.
@@ -62,6 +63,7 @@ type entry struct {
 	seen              time.Time // receipt of the first sight
 	initial           bool      // it was there before the observer
 	body              *Record
+	opaque            bool // its body was asked for and cannot be read
 	objects           string
 
 	state State
@@ -119,7 +121,7 @@ func (l *Ledger) Observe(o Observation) {
 	if l.newest() == e {
 		l.last = e
 	}
-	e.modified = r.Modified
+	e.modified, e.opaque = r.Modified, r.Unreadable
 	if !r.LastDeployed.IsZero() {
 		// What the body says of hooks may change; the first description of a
 		// rollback names its target, the last of one that failed does not.
@@ -305,9 +307,9 @@ func (l *Ledger) deployedBefore(revision int) (n int, known bool) {
 }
 
 // Due returns the operations that are new or have changed since the last call,
-// oldest first, and those whose records' bodies are wanted for that. A body that
-// does not come is not waited for longer than a few seconds: call Due again
-// while more is true.
+// oldest first, and those whose records' bodies are wanted for that. Call Due
+// again while more is true: a body is waited for, only a few seconds where the
+// labels tell what the operation was, else until it comes or is [Record.Unreadable].
 func (l *Ledger) Due(now time.Time) (ops []Operation, want []int, more bool) {
 	if !l.begun {
 		l.begun = true
@@ -325,7 +327,7 @@ func (l *Ledger) Due(now time.Time) (ops []Operation, want []int, more bool) {
 				e.asked = true
 				want = append(want, n)
 			}
-			if e.body == nil && now.Sub(e.seen) < bodyWait {
+			if e.waits(now) {
 				more = true
 				break // the next one comes after it
 			}
@@ -346,6 +348,11 @@ func (l *Ledger) Due(now time.Time) (ops []Operation, want []int, more bool) {
 	ops = append(ops, l.queue...)
 	l.queue = nil
 	return ops, want, more
+}
+
+// waits reports whether the operation is not told before its record was read.
+func (e *entry) waits(now time.Time) bool {
+	return e.body == nil && !e.opaque && (e.kind() == "" || now.Sub(e.seen) < bodyWait)
 }
 
 // Current returns the operation that what happens to the release now belongs to:

@@ -29,6 +29,10 @@ type Record struct {
 	Manager  string
 	Modified time.Time
 
+	// Unreadable tells that the body was asked for and says nothing: it does not
+	// decode, or may not be read. What the metadata tells is all there is.
+	Unreadable bool
+
 	Hooks []Hook
 	// Objects are the objects of the manifest.
 	Objects []ObjectRef

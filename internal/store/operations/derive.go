@@ -75,30 +75,51 @@ func (s *Store) markAll(ctx context.Context) error {
 // its first record. The times of points are those of the records, so that
 // sending them again after a crash changes nothing.
 func (s *Store) Derive(ctx context.Context, sink Sink) error {
+	for {
+		changed, gone := s.takeChanged()
+		if len(changed) == 0 {
+			return nil
+		}
+		if err := s.derive(ctx, changed, gone, sink); err != nil {
+			s.mu.Lock()
+			for k := range changed {
+				s.changed[k] = true
+			}
+			for k := range gone {
+				s.gone[k] = true
+			}
+			s.mu.Unlock()
+			return err
+		}
+	}
+}
+
+// deriveAtOnce is how many releases are sent at once: the points of one weigh
+// about 6 KB until they are, and a cluster may have thousands.
+const deriveAtOnce = 250
+
+func (s *Store) takeChanged() (changed, gone map[releaseKey]bool) {
 	s.mu.Lock()
-	changed, gone := s.changed, s.gone
-	s.changed, s.gone = map[releaseKey]bool{}, map[releaseKey]bool{}
-	s.mu.Unlock()
-	if len(changed) == 0 {
-		return nil
-	}
-	err := s.derive(ctx, changed, gone, sink)
-	if err != nil {
-		s.mu.Lock()
-		for k := range changed {
-			s.changed[k] = true
+	defer s.mu.Unlock()
+	changed, gone = map[releaseKey]bool{}, map[releaseKey]bool{}
+	for k := range s.changed {
+		if len(changed) == deriveAtOnce {
+			break
 		}
-		for k := range gone {
-			s.gone[k] = true
+		changed[k] = true
+		delete(s.changed, k)
+		if s.gone[k] {
+			gone[k] = true
+			delete(s.gone, k)
 		}
-		s.mu.Unlock()
 	}
-	return err
+	return changed, gone
 }
 
 func (s *Store) derive(ctx context.Context, changed, gone map[releaseKey]bool, sink Sink) error {
 	now := s.now()
 	b := newBuilder(now)
+	started := true
 	for k := range changed {
 		rows, err := s.counters(ctx, k)
 		if err != nil {
@@ -106,6 +127,7 @@ func (s *Store) derive(ctx context.Context, changed, gone map[releaseKey]bool, s
 		}
 		for _, c := range rows {
 			b.counter(k, c)
+			started = started && c.started
 		}
 		was, had := s.gauges[k]
 		g, installed, err := s.gaugesOf(ctx, k)
@@ -121,7 +143,7 @@ func (s *Store) derive(ctx context.Context, changed, gone map[releaseKey]bool, s
 			delete(s.gauges, k)
 		}
 	}
-	if err := sink(ctx, b.md); err != nil {
+	if err := sink(ctx, b.md); err != nil || started {
 		return err
 	}
 	return s.db.InTx(ctx, func(tx *sql.Tx) error {

@@ -74,6 +74,7 @@ var migrations = []string{
 	   PRIMARY KEY (namespace, kind, name, cluster)
 	 ) WITHOUT ROWID;
 	 CREATE INDEX objects_release ON objects (namespace, release, cluster);`,
+	`CREATE INDEX counters_release ON counters (cluster, namespace, release);`,
 }
 
 // ErrNotFound is returned for an operation, release or snapshot that the store
