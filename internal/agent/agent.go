@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -42,7 +41,7 @@ type agent struct {
 	touched  map[release.Ref]bool
 	closed   map[string]bool // operations that were closed for a silent wrapper
 	caughtUp bool
-	trimmed  bool
+	trimmed  time.Time
 	missing  []string
 	checked  time.Time // of missing
 	cleaned  time.Time
@@ -209,9 +208,9 @@ func (a *agent) step(ctx context.Context, began time.Time, watch *kube.ClaimWatc
 		a.caughtUp = true
 		a.opts.Logger.Info("caught up", "releases", len(a.releases), "after", now.Sub(began).Round(time.Millisecond).String())
 	}
-	if !a.trimmed && len(a.touched) == 0 {
-		a.trimmed = true
-		debug.FreeOSMemory() // the list of all records was here a moment ago
+	if now.Sub(a.trimmed) > trimEvery {
+		a.trimmed = now
+		trim()
 	}
 	a.save(ctx, false)
 	a.sayMissing(now, watch)

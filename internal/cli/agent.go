@@ -21,7 +21,7 @@ import (
 
 // agentGCPercent trades CPU for memory: an agent holds much (a record of every
 // revision of every release) and makes little garbage.
-const agentGCPercent = 40
+const agentGCPercent = 30
 
 type agentOptions struct {
 	streams Streams
