@@ -23,7 +23,7 @@ import (
 func TestNotReadyBeforeTheAPIHasAnswered(t *testing.T) {
 	var up atomic.Bool
 	var refused atomic.Int32
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx := t.Context()
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		query := r.URL.Query()
@@ -49,43 +49,14 @@ func TestNotReadyBeforeTheAPIHasAnswered(t *testing.T) {
 			w.WriteHeader(http.StatusInternalServerError)
 		}
 	}))
-	defer api.Close()
-	sink := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
-	defer sink.Close()
-	upstreams, err := otlp.UpstreamsFromEnv(func(name string) string {
-		return map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": sink.URL}[name]
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
-	if err := os.WriteFile(kubeconfig, []byte(`{"apiVersion":"v1","kind":"Config","current-context":"a","clusters":[{"name":"a","cluster":{"server":"`+api.URL+
-		`"}}],"contexts":[{"name":"a","context":{"cluster":"a","user":"a"}}],"users":[{"name":"a","user":{}}]}`), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	client, err := kube.NewClient(kube.ClientOptions{Kubeconfig: kubeconfig})
-	if err != nil {
-		t.Fatal(err)
-	}
+	t.Cleanup(api.Close)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	health := l.Addr().String()
 	l.Close()
-	ended := make(chan error, 1)
-	go func() {
-		ended <- Run(ctx, Options{
-			Config: Config{Data: t.TempDir(), Metrics: Off, Events: Off, Health: health}, Client: client, Upstreams: upstreams,
-			Logger: slog.New(slog.NewTextHandler(t.Output(), nil)), Version: "test",
-		})
-	}()
-	defer func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	}()
+	runAgainst(ctx, t, api.URL, newEndpoint(t).URL, Config{Metrics: Off, Events: Off, Health: health})
 	ready := func() int {
 		resp, err := http.Get("http://" + health + "/readyz")
 		if err != nil {
@@ -107,4 +78,36 @@ func TestNotReadyBeforeTheAPIHasAnswered(t *testing.T) {
 			t.Fatal("not ready a minute after the API answered a list")
 		}
 	}
+}
+
+// runAgainst runs an agent until the test ends.
+func runAgainst(ctx context.Context, t *testing.T, api, endpoint string, c Config) {
+	t.Helper()
+	upstreams, err := otlp.UpstreamsFromEnv(func(name string) string {
+		return map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}[name]
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := os.WriteFile(kubeconfig, []byte(`{"apiVersion":"v1","kind":"Config","current-context":"a","clusters":[{"name":"a","cluster":{"server":"`+api+
+		`"}}],"contexts":[{"name":"a","context":{"cluster":"a","user":"a"}}],"users":[{"name":"a","user":{}}]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	client, err := kube.NewClient(kube.ClientOptions{Kubeconfig: kubeconfig})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Data = t.TempDir()
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() {
+		ended <- Run(ctx, Options{Config: c, Client: client, Upstreams: upstreams, Logger: slog.New(slog.NewTextHandler(t.Output(), nil)), Version: "test"})
+	}()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
 }

@@ -76,6 +76,8 @@ type Options struct {
 	Version  string
 	Logger   *slog.Logger
 	Redact   func(string) string // of every free text of the cluster
+
+	queueSizes map[string]int // default the variable of that name; smaller in tests
 }
 
 // Tuned times.

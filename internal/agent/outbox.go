@@ -66,6 +66,10 @@ func openOutbox(ctx context.Context, o Options) (*outbox, error) {
 		traces: ptrace.NewTraces(), ops: plog.NewLogs(), events: plog.NewLogs(),
 		uncount: make(map[string]bool), dropped: make(map[string]int),
 	}
+	sizes := o.queueSizes
+	if sizes == nil {
+		sizes = queueSizes
+	}
 	var err error
 	if b.queue, err = otlp.OpenQueue(filepath.Join(dir, "queue.db")); err != nil {
 		return nil, err
@@ -75,7 +79,7 @@ func openOutbox(ctx context.Context, o Options) (*outbox, error) {
 		if !ok {
 			continue
 		}
-		u.Name, u.Signals, u.QueueSize = kind, []string{signal}, queueSizes[kind]
+		u.Name, u.Signals, u.QueueSize = kind, []string{signal}, sizes[kind]
 		u.BatchSize, u.BatchTimeout = flushSize, tick
 		u.RetryInitial, u.RetryMax = time.Second, 30*time.Second
 		fw, err := otlp.NewForwarder(u, b.queue, otlp.TelemetryTo(o.Logger))

@@ -95,7 +95,7 @@ func (w *Watch) fetchRecords() {
 		}
 		at := w.opts.Now()
 		full, err := fetchRecord(w.ctx, w.client, w.storage, w.opts.Decode, known)
-		verb, name := "get "+w.storage, w.storage+"/"+recordName(known.Ref, known.Revision)
+		name, reading := w.storage+"/"+recordName(known.Ref, known.Revision), "reading "+w.storage
 		switch {
 		case w.ctx.Err() != nil:
 			return
@@ -105,16 +105,16 @@ func (w *Watch) fetchRecords() {
 			w.report(name, reason(err))
 			full.Unreadable = true
 		case apierrors.IsForbidden(err):
-			w.report(verb, reason(err))
+			w.report("get "+w.storage, reason(err))
 			full.Unreadable = true
 		case err != nil:
-			w.report(verb, reason(err))
+			w.report(reading, reason(err))
 			w.fetch.putBack(known)
 			sleep(w.ctx, pause)
 			pause = min(2*pause, retryMost)
 			continue
 		default:
-			w.report(verb, "")
+			w.report(reading, "")
 			w.report(name, "")
 		}
 		pause = retryFirst

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -22,16 +23,20 @@ import (
 // TestRecordsAreReadAgainAfterAFault asks an API that has no time, breaks the
 // connection, forbids, and answers; each record is told, or named.
 func TestRecordsAreReadAgainAfterAFault(t *testing.T) {
+	var mu sync.Mutex
 	asked := make(map[string]int)
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name := r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:]
+		mu.Lock()
 		asked[name]++
+		times := asked[name]
+		mu.Unlock()
 		status := func(code int, reason metav1.StatusReason) {
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(code)
 			_ = json.NewEncoder(w).Encode(metav1.Status{TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: "Failure", Reason: reason, Code: int32(code)})
 		}
-		switch first := asked[name] == 1; {
+		switch first := times == 1; {
 		case strings.Contains(name, "busy") && first:
 			status(http.StatusTooManyRequests, metav1.StatusReasonTooManyRequests)
 		case strings.Contains(name, "ill") && first:

@@ -1,9 +1,7 @@
 package release
 
 import (
-	"cmp"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -52,33 +50,6 @@ type Ledger struct {
 	queue    []Operation // to be told whatever the entries say
 	last     *entry      // the newest record that there was, also when it is gone
 	lastBody *Record
-}
-
-// entry is a record and the operation that made it.
-type entry struct {
-	revision          int
-	uid, status       string
-	first             string // the first status seen
-	created, modified time.Time
-	seen              time.Time // receipt of the first sight
-	initial           bool      // it was there before the observer
-	body              *Record
-	opaque            bool // its body was asked for and cannot be read
-	objects           string
-
-	state State
-	ended time.Time // receipt of the final state; zero when it was final at first sight
-	cause string    // why it was cancelled
-	told  State
-	asked bool // its body was asked for
-
-	previous      int
-	previousKnown bool
-
-	leaving     time.Time // since when it is being uninstalled
-	left        bool      // uninstalled, history kept
-	leavingTold State
-	undone      bool // the removal was begun by the install itself
 }
 
 // NewLedger returns the ledger of a release. told is what the observer
@@ -140,84 +111,6 @@ func (l *Ledger) Observe(o Observation) {
 	}
 }
 
-// turn takes a status of the record.
-func (e *entry) turn(status string, o Observation) {
-	e.status = status
-	end := func(s State) {
-		if e.state.Done() {
-			return
-		}
-		if e.state == StateRunning || !o.Initial && !e.initial {
-			e.ended = o.At
-		}
-		e.state = s
-	}
-	switch status {
-	case "pending-install", "pending-upgrade", "pending-rollback":
-		if e.state == "" {
-			e.state = StateRunning
-		}
-	case "deployed":
-		end(StateSucceeded)
-	case "failed":
-		end(StateFailed)
-	case "superseded":
-		switch said := e.said(); {
-		case strings.Contains(said, " failed: "):
-			end(StateFailed)
-		case e.state == StateRunning && (said == "" || strings.HasPrefix(said, "Preparing ") || strings.HasSuffix(said, " underway")):
-			e.cause = "another operation took over while it was pending"
-			end(StateCancelled)
-		default:
-			end(StateSucceeded)
-		}
-	case "uninstalling", "uninstalled":
-		if e.state == StateRunning {
-			end(StateFailed) // an install that Helm was told to undo is never marked failed
-			e.undone = true
-		}
-		if e.leaving.IsZero() {
-			e.leaving = o.At
-			if o.Initial && !e.modified.IsZero() {
-				e.leaving = e.modified
-			}
-			e.undone = e.undone || e.state == StateFailed && !e.ended.IsZero() && o.At.Sub(e.ended) <= byItself && e.kind() == KindInstall
-		}
-		if status == "uninstalled" {
-			e.left = true
-		}
-	}
-}
-
-func (e *entry) said() string {
-	if e.body == nil {
-		return ""
-	}
-	return e.body.Description
-}
-
-// kind is what the operation was; "" while that cannot be said.
-func (e *entry) kind() Kind {
-	switch e.first {
-	case "pending-install":
-		return KindInstall
-	case "pending-upgrade":
-		return KindUpgrade
-	case "pending-rollback":
-		return KindRollback
-	}
-	switch b := e.body; {
-	case b == nil:
-		return ""
-	case b.RollbackTo > 0 || strings.HasPrefix(b.Description, "Rollback "):
-		return KindRollback
-	case b.FirstDeployed.Equal(b.LastDeployed):
-		return KindInstall
-	default:
-		return KindUpgrade
-	}
-}
-
 // abandon ends the operations that were pending when a newer one began.
 func (l *Ledger) abandon(by int) {
 	for _, e := range l.entries {
@@ -226,22 +119,6 @@ func (l *Ledger) abandon(by int) {
 			e.cause = "it was left " + e.status + ", and another operation took over"
 		}
 	}
-}
-
-// lastSign is when an operation that nobody ended was last seen at work.
-func lastSign(e *entry) time.Time {
-	at := e.start()
-	if e.modified.After(at) {
-		at = e.modified
-	}
-	if e.body != nil {
-		for _, h := range e.body.Hooks {
-			if h.Completed.After(at) {
-				at = h.Completed
-			}
-		}
-	}
-	return at
 }
 
 // remove takes the deletion of a record: pruned history, an uninstall that
@@ -278,13 +155,6 @@ func (l *Ledger) remove(r Record, at time.Time) {
 		l.queue = append(l.queue, op)
 	}
 }
-
-// AttrLeftPending is, on an operation that ended without a word, the status in
-// which it left the release: nothing else can begin until somebody acts.
-const AttrLeftPending = "fairlead.left_pending"
-
-// AttrRemoval tells, on an uninstall, that nobody saw Helm do it.
-const AttrRemoval = "fairlead.uninstall.observed"
 
 func (l *Ledger) newest() *entry {
 	var out *entry
@@ -348,11 +218,6 @@ func (l *Ledger) Due(now time.Time) (ops []Operation, want []int, more bool) {
 	ops = append(ops, l.queue...)
 	l.queue = nil
 	return ops, want, more
-}
-
-// waits reports whether the operation is not told before its record was read.
-func (e *entry) waits(now time.Time) bool {
-	return e.body == nil && !e.opaque && (e.kind() == "" || now.Sub(e.seen) < bodyWait)
 }
 
 // Current returns the operation that what happens to the release now belongs to:
@@ -428,152 +293,4 @@ func (l *Ledger) oldest() *entry {
 		}
 	}
 	return out
-}
-
-func (e *entry) leavingState() State {
-	switch {
-	case e.leaving.IsZero():
-		return ""
-	case e.left:
-		return StateSucceeded
-	default:
-		return StateRunning
-	}
-}
-
-// start is when the operation began: as it was received, or, of what was there
-// before, as the record says.
-func (e *entry) start() time.Time {
-	if !e.initial {
-		return e.seen
-	}
-	if b := e.body; b != nil && !b.LastDeployed.IsZero() && (b.LastDeployed.Before(e.created) || e.created.IsZero()) {
-		return b.LastDeployed
-	}
-	return e.created
-}
-
-// end is when it ended.
-func (e *entry) end() time.Time {
-	start := e.start()
-	at := e.ended
-	switch {
-	case !e.state.Done():
-		return time.Time{}
-	case !at.IsZero():
-	case e.status == "deployed" || e.status == "failed":
-		at = e.modified // Helm wrote the record last when it ended
-	default:
-		at = lastHook(e)
-	}
-	if at.Before(start) {
-		at = start
-	}
-	return at
-}
-
-// lastHook is the best that an old record tells of its operation's end: Helm
-// has written it again since.
-func lastHook(e *entry) time.Time {
-	at := e.created
-	if e.body != nil {
-		for _, h := range e.body.Hooks {
-			if h.Completed.After(at) && !slices.Contains(h.Events, "test") {
-				at = h.Completed
-			}
-		}
-	}
-	return at
-}
-
-// operation returns what made the record.
-func (l *Ledger) operation(e *entry) Operation {
-	kind := e.kind()
-	op := Operation{
-		ID: ID(kind, e.uid), Command: string(kind), Kind: kind, State: e.state, Observers: []Observer{ObserverAgent},
-		Namespace: l.ref.Namespace, Release: l.ref.Name, Revision: e.revision, Start: e.start(), End: e.end(),
-	}
-	if b := e.body; b != nil {
-		op.ChartName, op.ChartVersion, op.AppVersion, op.RollbackTo = b.Chart, b.Version, b.AppVersion, b.RollbackTo
-	}
-	if e.objects != "" {
-		op.Extra = map[string]string{AttrObjects: e.objects}
-	}
-	if kind != KindRollback {
-		op.RollbackTo = 0
-	}
-	l.previous(e, &op)
-	switch e.state {
-	case StateFailed:
-		op.ErrorType, op.Cause = ErrorOther, e.words()
-	case StateCancelled:
-		op.ErrorType, op.Cause = ErrorCancelled, e.cause
-	}
-	if before := l.entries[e.revision-1]; kind == KindRollback && before != nil && before.state == StateFailed && before.kind().Deploy() {
-		if gap := e.start().Sub(before.end()); gap <= byItself && gap >= -byItself {
-			op.Automatic, op.ParentID = true, ID(before.kind(), before.uid)
-		}
-	}
-	op.Historic = l.memory.None && e.initial && e.ended.IsZero() && e.state.Done() && op.End.Before(l.memory.Since)
-	return op
-}
-
-// previous fills in what was deployed when the operation began, where that can
-// be known.
-func (l *Ledger) previous(e *entry, op *Operation) {
-	n, known := e.previous, e.previousKnown
-	if e.initial {
-		n = 0
-		for _, x := range l.entries {
-			if x.revision < e.revision && x.revision > n && (x.status == "deployed" || x.status == "superseded" && x.state == StateSucceeded) {
-				n = x.revision
-			}
-		}
-		known = n > 0
-	}
-	if op.Kind == KindInstall || e.revision == 1 {
-		n, known = 0, true
-	}
-	if known || !e.initial {
-		op.PreviousRevision = &n
-	}
-}
-
-// words are Helm's own about the failure: what stands behind `Upgrade "web"
-// failed: `.
-func (e *entry) words() string {
-	said := e.said()
-	if _, rest, ok := strings.Cut(said, " failed: "); ok {
-		return rest
-	}
-	if e.undone && !strings.Contains(said, "failed") {
-		return "the install was undone by Helm itself"
-	}
-	return said
-}
-
-// uninstall returns the removal of a release at that record.
-func (l *Ledger) uninstall(e *entry) Operation {
-	op := Operation{
-		ID: UninstallID(e.uid), Command: string(KindUninstall), Kind: KindUninstall, State: e.leavingState(), Observers: []Observer{ObserverAgent},
-		Namespace: l.ref.Namespace, Release: l.ref.Name, Revision: e.revision, Start: e.leaving,
-	}
-	body := cmp.Or(e.body, l.lastBody)
-	if body != nil {
-		op.ChartName, op.ChartVersion, op.AppVersion = body.Chart, body.Version, body.AppVersion
-	}
-	if e.left {
-		op.End = e.leaving
-		if e.status == "uninstalled" && e.modified.After(op.End) {
-			op.End = e.modified
-		}
-	}
-	if e.state == StateSucceeded && e.revision > 0 {
-		n := e.revision
-		op.PreviousRevision = &n
-	}
-	if e.undone {
-		op.Automatic, op.ParentID = true, ID(KindInstall, e.uid)
-	}
-	return op
 }

@@ -29,6 +29,7 @@ type backend struct {
 
 // process is a long-lived fairlead.
 type process struct {
+	t   *testing.T
 	cmd *exec.Cmd
 	log lockedBuffer
 }
@@ -52,7 +53,7 @@ func (b *lockedBuffer) String() string {
 
 func startProcess(t *testing.T, env []string, args ...string) *process {
 	t.Helper()
-	p := &process{cmd: exec.Command(fairlead(), args...)}
+	p := &process{t: t, cmd: exec.Command(fairlead(), args...)}
 	p.cmd.Env, p.cmd.Stderr = env, &p.log
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -93,15 +94,27 @@ func newBackend(t *testing.T) *backend {
 // caught up. data is its directory; the same one for the same agent started again.
 func (b *backend) startAgent(s *scene, data string, args ...string) *process {
 	b.t.Helper()
-	p := startProcess(b.t, s.base(), append([]string{
+	p := b.launchAgent(s, data, args...)
+	p.waitLog("caught up")
+	return p
+}
+
+// launchAgent starts an agent for the scene's namespace and does not wait.
+func (b *backend) launchAgent(s *scene, data string, args ...string) *process {
+	b.t.Helper()
+	return startProcess(b.t, s.base(), append([]string{
 		"agent", "--server", b.otlp, "--data", data, "--namespace", s.namespace, "--own-namespace", s.namespace, "--cluster-name", "bed"}, args...)...)
-	eventually(b.t, 30*time.Second, "the agent has caught up", func() string {
-		if !strings.Contains(p.log.String(), "caught up") {
-			return p.log.String()
+}
+
+// waitLog waits until the process has logged that.
+func (p *process) waitLog(what string) {
+	p.t.Helper()
+	eventually(p.t, 30*time.Second, what, func() string {
+		if log := p.log.String(); !strings.Contains(log, what) {
+			return log
 		}
 		return ""
 	})
-	return p
 }
 
 // eventually waits until try returns "".

@@ -1,0 +1,146 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// apiProxy stands between one client and the cluster's API server, and does to
+// that client what an API server in trouble does.
+type apiProxy struct {
+	*httptest.Server
+	kubeconfig string
+
+	busy atomic.Bool // every second request is refused: 429
+	away atomic.Bool // every connection breaks
+
+	refused, expired atomic.Int64 // answers 429 and 410
+	whole            atomic.Int64 // lists and watches of Secrets with their contents
+
+	mu      sync.Mutex
+	next    int
+	watches map[*http.Request]context.CancelFunc
+	old     map[string]bool // paths whose next watch begins at a version that is gone
+}
+
+func newAPIProxy(s *scene) *apiProxy {
+	s.t.Helper()
+	config, err := clientcmd.BuildConfigFromFlags("", os.Getenv("KUBECONFIG"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	transport, err := rest.TransportFor(config)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	target, err := url.Parse(config.Host)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	p := &apiProxy{watches: make(map[*http.Request]context.CancelFunc), old: make(map[string]bool)}
+	forward := &httputil.ReverseProxy{
+		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(target) },
+		Transport: transport, FlushInterval: -1,
+		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
+	}
+	p.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { p.serve(forward, w, r) }))
+	s.t.Cleanup(func() {
+		p.cut()
+		p.Close()
+	})
+	p.kubeconfig = s.file("proxy.kubeconfig", fmt.Sprintf(`{"apiVersion":"v1","kind":"Config","current-context":"p",
+"clusters":[{"name":"p","cluster":{"server":%q}}],"contexts":[{"name":"p","context":{"cluster":"p","user":"p"}}],"users":[{"name":"p","user":{}}]}`, p.URL))
+	return p
+}
+
+func (p *apiProxy) serve(forward http.Handler, w http.ResponseWriter, r *http.Request) {
+	if p.away.Load() {
+		panic(http.ErrAbortHandler)
+	}
+	query := r.URL.Query()
+	watch := query.Get("watch") == "true" || query.Get("watch") == "1"
+	if strings.HasSuffix(r.URL.Path, "/secrets") && r.Method == http.MethodGet && !strings.Contains(r.Header.Get("Accept"), "as=PartialObjectMetadata") {
+		p.whole.Add(1)
+	}
+	p.mu.Lock()
+	p.next++
+	refuse := p.busy.Load() && p.next%2 == 0
+	old := watch && query.Get("sendInitialEvents") == "" && p.old[r.URL.Path]
+	if old && !refuse {
+		delete(p.old, r.URL.Path)
+	}
+	p.mu.Unlock()
+	switch {
+	case refuse:
+		p.refused.Add(1)
+		w.Header().Set("Retry-After", "1")
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusTooManyRequests)
+		_ = json.NewEncoder(w).Encode(map[string]any{"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "TooManyRequests",
+			"message": "Too many requests, please try again later.", "code": http.StatusTooManyRequests})
+		return
+	case old:
+		// As the API server's watch cache says it: in the stream.
+		p.expired.Add(1)
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(map[string]any{"type": "ERROR", "object": map[string]any{"kind": "Status", "apiVersion": "v1", "status": "Failure",
+			"reason": "Expired", "message": "too old resource version: 1 (4711)", "code": http.StatusGone}})
+		return
+	case watch:
+		ctx, cancel := context.WithCancel(r.Context())
+		defer cancel()
+		r = r.WithContext(ctx)
+		p.mu.Lock()
+		p.watches[r] = cancel
+		p.mu.Unlock()
+		defer func() {
+			p.mu.Lock()
+			delete(p.watches, r)
+			p.mu.Unlock()
+		}()
+	}
+	forward.ServeHTTP(w, r)
+}
+
+// cut ends all watches.
+func (p *apiProxy) cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, cancel := range p.watches {
+		cancel()
+	}
+}
+
+// blind hides the API server while f runs. The watches that begin after it find
+// that what they have missed is no longer kept.
+func (p *apiProxy) blind(t *testing.T, f func()) {
+	t.Helper()
+	p.mu.Lock()
+	for r := range p.watches {
+		p.old[r.URL.Path] = true
+	}
+	n := len(p.old)
+	p.mu.Unlock()
+	if n == 0 {
+		t.Fatal("nothing is watched")
+	}
+	p.away.Store(true)
+	p.cut()
+	f()
+	p.away.Store(false)
+}
