@@ -242,7 +242,7 @@ cluster-down: cluster ## end it
 # Tests are compiled outside and run inside, where there is no other network.
 # Exit status 77: no cluster can be started here, which cluster has said.
 .PHONY: e2e
-e2e: build shop cluster $(ALERTMANAGER) ## end-to-end tests on a real cluster: its own, or KUBECONFIG's
+e2e: build shop cluster $(ALERTMANAGER) $(COLLECTOR) ## end-to-end tests on a real cluster: its own, or KUBECONFIG's
 	go test -c -tags e2e -o bin/e2e.test ./test/e2e
 	test/e2e/run.sh $(E2E_ARGS)
 

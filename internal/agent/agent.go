@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -39,7 +40,8 @@ type agent struct {
 	// What follows belongs to the goroutine of work.
 	releases map[release.Ref]*tracked
 	touched  map[release.Ref]bool
-	closed   map[string]bool // operations that were closed for a silent wrapper
+	initial  map[release.Ref]bool // there at the start, and not all told yet
+	closed   map[string]bool      // operations that were closed for a silent wrapper
 	caughtUp bool
 	trimmed  time.Time
 	missing  []string
@@ -199,6 +201,9 @@ func (a *agent) step(ctx context.Context, began time.Time, watch *kube.ClaimWatc
 	if isClosed(a.watch.RecordsListed()) {
 		a.recallLost()
 	}
+	if !a.caughtUp {
+		a.initial = maps.Clone(a.touched)
+	}
 	a.tellDue(ctx, now)
 	a.tellSilent(ctx, now)
 	if isClosed(a.watch.Listed()) {
@@ -283,6 +288,7 @@ func (a *agent) tellDue(ctx context.Context, now time.Time) {
 		a.learn(t)
 		if !more {
 			delete(a.touched, ref)
+			delete(a.initial, ref)
 		}
 	}
 	if err := a.box.learn(ctx); err != nil {
@@ -395,9 +401,11 @@ func (a *agent) event(ctx context.Context, o release.Observation) {
 	a.keeper.sent(*o.Event)
 }
 
-// save writes what was told to the queue on disk, and then the checkpoint.
+// save writes what was told to the queue on disk, and then the checkpoint. The
+// very first one waits until all that was there has been told: what it did not
+// name would be new to the next start, and counted.
 func (a *agent) save(ctx context.Context, last bool) {
-	if !a.caughtUp || !a.keeper.due(a.claims, last) {
+	if !a.caughtUp || a.memory.None && len(a.initial) > 0 || !a.keeper.due(a.claims, last) {
 		return
 	}
 	a.box.flush(ctx)

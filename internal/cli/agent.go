@@ -56,7 +56,12 @@ fairlead export rbac agent prints what it needs.`,
   fairlead agent --namespace shop --namespace payments
   fairlead agent --leader-elect --data /var/lib/fairlead --health :8081`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return runAgent(cmd.Context(), o) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.getenv("GOGC") == "" {
+				debug.SetGCPercent(agentGCPercent)
+			}
+			return runAgent(cmd.Context(), o)
+		},
 	}
 	f := cmd.Flags()
 	f.StringArrayVarP(&o.config.Namespaces, "namespace", "n", nil, "namespace to watch; may be repeated (default: all)")
@@ -94,9 +99,6 @@ func runAgent(ctx context.Context, o *agentOptions) error {
 	})
 	if err != nil {
 		return err
-	}
-	if o.getenv("GOGC") == "" {
-		debug.SetGCPercent(agentGCPercent)
 	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()

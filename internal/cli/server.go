@@ -37,6 +37,7 @@ type serverOptions struct {
 	logLevel                       string
 
 	kubeconfig, context string // of the cluster that the pages act in
+	inside              companions
 
 	changed func(flag string) bool
 }
@@ -55,12 +56,17 @@ a client CA, or --insecure.
 
 With --kubeconfig or --kube-context the canary's page approves, pauses, resumes
 and aborts rollouts of that cluster, for those whose token (or proxy's group) may
-write. Without them it shows the command.`,
+write. Without them it shows the command.
+
+With --agent and --controller it is all in one: an agent and a controller of
+that cluster (or of KUBECONFIG, or the pod's own) run in the same process and send
+to this server. Where the server wants a token, theirs is FAIRLEAD_TOKEN.`,
 		Example: `  fairlead server
   fairlead server --data /var/lib/fairlead
   fairlead server --config fairlead.yaml --check
   fairlead server --config fairlead.yaml
-  fairlead server --config fairlead.yaml --kube-context prod`,
+  fairlead server --config fairlead.yaml --kube-context prod
+  fairlead server --agent --controller --cluster-name prod`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.changed = cmd.Flags().Changed
@@ -78,6 +84,7 @@ write. Without them it shows the command.`,
 	f.BoolVar(&o.insecure, "insecure", false, "serve other machines without authentication (listen.insecure)")
 	f.StringVar(&o.kubeconfig, "kubeconfig", "", "path of the kubeconfig of the cluster that the pages act in (default: none)")
 	f.StringVar(&o.context, "kube-context", "", "context of the kubeconfig that the pages act in (default: none)")
+	o.inside.bind(cmd)
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 	return cmd
 }
@@ -153,11 +160,16 @@ func runServer(ctx context.Context, o *serverOptions) error {
 		o.announce(cfg, srv, time.Since(began))
 		// What the start alone needed goes back to the system.
 		debug.FreeOSMemory()
+		within, cancel := context.WithCancel(ctx)
+		failed, wait := o.startCompanions(within, cfg, srv)
 		select {
 		case <-ctx.Done():
 			logger.Info("stopping")
 		case err = <-srv.Failed():
+		case err = <-failed:
 		}
+		cancel()
+		wait() // they send to the server
 	}
 	stop() // a second signal ends the process at once
 	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)

@@ -175,3 +175,24 @@ service:
 		return "none"
 	})
 }
+
+// TestAllInOne runs server, agent and controller in one process.
+func TestAllInOne(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, 4)
+	s.collector = nil
+	s.kubectl("apply", "--server-side", "--force-conflicts", "-f", s.file("crds.yaml", s.fairlead("export", "crds").stdout))
+	s.kubectl("wait", "--for=condition=Established", "crd/canaryreleases.fairlead.dev", "--timeout=20s")
+	b := newBackend(t, "--agent", "--controller", "--namespace", s.namespace, "--cluster-name", "bed")
+	b.process.waitLog("caught up")
+	s.must("install", "web", appChart, "--set", "replicas=0")
+	b.waitTold(s.namespace, "web", "install 1 succeeded")
+	if r, err := b.api.Release(t.Context(), s.namespace, "web", nil); err != nil || r.Deploys != 1 || r.Cluster != "bed" {
+		t.Errorf("%+v (%v)", r, err)
+	}
+	b.process.waitLog("Starting workers") // of the controller
+	b.process.end(syscall.SIGTERM)
+	if code := b.process.cmd.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}

@@ -75,11 +75,11 @@ func (p *process) end(sig syscall.Signal) {
 	}
 }
 
-func newBackend(t *testing.T) *backend {
+func newBackend(t *testing.T, args ...string) *backend {
 	t.Helper()
 	web, otlp := freePort(t, "127.0.0.1"), freePort(t, "127.0.0.1")
 	b := &backend{t: t, api: api.Client{Server: "http://" + web}, otlp: "http://" + otlp}
-	b.process = startProcess(t, os.Environ(), "server", "--data", t.TempDir(), "--http", web, "--otlp-http", otlp, "--otlp-grpc", "off")
+	b.process = startProcess(t, os.Environ(), append([]string{"server", "--data", t.TempDir(), "--http", web, "--otlp-http", otlp, "--otlp-grpc", "off"}, args...)...)
 	eventually(t, 30*time.Second, "the server is up", func() string {
 		_, err := b.api.Releases(t.Context(), nil)
 		if err != nil {
