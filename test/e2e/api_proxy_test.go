@@ -27,7 +27,7 @@ type apiProxy struct {
 	kubeconfig string
 
 	busy atomic.Bool // every second request is refused: 429
-	away atomic.Bool // every connection breaks
+	away atomic.Bool // every request is
 
 	refused, expired atomic.Int64 // answers 429 and 410
 	whole            atomic.Int64 // lists and watches of Secrets with their contents
@@ -69,9 +69,6 @@ func newAPIProxy(s *scene) *apiProxy {
 }
 
 func (p *apiProxy) serve(forward http.Handler, w http.ResponseWriter, r *http.Request) {
-	if p.away.Load() {
-		panic(http.ErrAbortHandler)
-	}
 	query := r.URL.Query()
 	watch := query.Get("watch") == "true" || query.Get("watch") == "1"
 	if strings.HasSuffix(r.URL.Path, "/secrets") && r.Method == http.MethodGet && !strings.Contains(r.Header.Get("Accept"), "as=PartialObjectMetadata") {
@@ -79,7 +76,7 @@ func (p *apiProxy) serve(forward http.Handler, w http.ResponseWriter, r *http.Re
 	}
 	p.mu.Lock()
 	p.next++
-	refuse := p.busy.Load() && p.next%2 == 0
+	refuse := p.away.Load() || p.busy.Load() && p.next%2 == 0
 	old := watch && query.Get("sendInitialEvents") == "" && p.old[r.URL.Path]
 	if old && !refuse {
 		delete(p.old, r.URL.Path)
@@ -126,8 +123,8 @@ func (p *apiProxy) cut() {
 	}
 }
 
-// blind hides the API server while f runs. The watches that begin after it find
-// that what they have missed is no longer kept.
+// blind has no time for the client while f runs. The watches that go on after it
+// find that what they have missed is no longer kept.
 func (p *apiProxy) blind(t *testing.T, f func()) {
 	t.Helper()
 	p.mu.Lock()
