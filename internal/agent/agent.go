@@ -43,7 +43,6 @@ type agent struct {
 	initial  map[release.Ref]bool // there at the start, and not all told yet
 	closed   map[string]bool      // operations that were closed for a silent wrapper
 	caughtUp bool
-	trimmed  time.Time
 	missing  []string
 	checked  time.Time // of missing
 	cleaned  time.Time
@@ -212,10 +211,6 @@ func (a *agent) step(ctx context.Context, began time.Time, watch *kube.ClaimWatc
 	if !a.caughtUp {
 		a.caughtUp = true
 		a.opts.Logger.Info("caught up", "releases", len(a.releases), "after", now.Sub(began).Round(time.Millisecond).String())
-	}
-	if now.Sub(a.trimmed) > trimEvery {
-		a.trimmed = now
-		trim()
 	}
 	a.save(ctx, false)
 	a.sayMissing(now, watch)

@@ -93,8 +93,6 @@ const (
 	// keepFor is how long the evidence of an operation is kept after its end: a
 	// claim that expires is told from it.
 	keepFor = 3 * time.Minute
-	// trimEvery is how often memory is given back, see trim.
-	trimEvery = 10 * time.Second
 	// snapshotWait bounds the wait for a snapshot that is being taken.
 	snapshotWait = 3 * time.Second
 	// fetchers and qps read the newest record of thousands of releases at the

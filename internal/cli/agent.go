@@ -19,10 +19,6 @@ import (
 	"fairlead.dev/fairlead/internal/otlp"
 )
 
-// agentGCPercent trades CPU for memory: an agent holds much (a record of every
-// revision of every release) and makes little garbage.
-const agentGCPercent = 30
-
 type agentOptions struct {
 	streams Streams
 	config  agent.Config
@@ -57,8 +53,11 @@ fairlead export rbac agent prints what it needs.`,
   fairlead agent --leader-elect --data /var/lib/fairlead --health :8081`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if o.getenv("GOGC") == "" {
+			ctx, stop := context.WithCancel(cmd.Context())
+			defer stop()
+			if o.getenv("GOGC") == "" && o.getenv("GOMEMLIMIT") == "" {
 				debug.SetGCPercent(agentGCPercent)
+				go keepSmall(ctx)
 			}
 			return runAgent(cmd.Context(), o)
 		},
