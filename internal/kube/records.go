@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"unique"
 
 	corev1 "k8s.io/api/core/v1"
@@ -32,14 +33,15 @@ func recordFromMetadata(m *metav1.PartialObjectMetadata) (r *release.Record, ok 
 	if err != nil || m.Labels["name"] == "" || m.Labels["owner"] != "helm" {
 		return nil, false
 	}
-	if m.Name != recordName(release.Ref{Name: m.Labels["name"]}, revision) {
+	rest, ok := strings.CutPrefix(m.Name, recordPrefix+m.Labels["name"]+".v")
+	if !ok || rest != strconv.Itoa(revision) {
 		return nil, false // somebody else's object with Helm's labels
 	}
 	r = &release.Record{
 		Ref:      release.Ref{Namespace: shared(m.Namespace), Name: shared(m.Labels["name"])},
 		Revision: revision,
 		Status:   shared(m.Labels["status"]),
-		UID:      string(m.UID),
+		UID:      strings.Clone(string(m.UID)), // apart from what was decoded with it
 		Created:  m.CreationTimestamp.UTC(),
 	}
 	for _, f := range m.ManagedFields {
@@ -53,9 +55,11 @@ func recordFromMetadata(m *metav1.PartialObjectMetadata) (r *release.Record, ok 
 // shared returns the one copy of a text that many records repeat.
 func shared(s string) string { return unique.Make(s).Value() }
 
+const recordPrefix = "sh.helm.release.v1."
+
 // recordName is the name of the Secret or ConfigMap of a revision.
 func recordName(ref release.Ref, revision int) string {
-	return fmt.Sprintf("sh.helm.release.v1.%s.v%d", ref.Name, revision)
+	return fmt.Sprintf("%s%s.v%d", recordPrefix, ref.Name, revision)
 }
 
 // errUndecodable is wrapped by the errors of [fetchRecord] that another try

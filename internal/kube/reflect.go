@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -221,7 +222,10 @@ func (s *sink) put(obj any, initial bool) error {
 		return nil
 	}
 	o.Initial = initial
-	s.last[id] = keep(version, o)
+	if o.Record != nil {
+		id = o.Record.UID
+	}
+	s.last[id] = keep(strings.Clone(version), o)
 	s.emit(o)
 	return nil
 }
