@@ -111,7 +111,7 @@ func (p *process) waitLog(what string) {
 	p.t.Helper()
 	eventually(p.t, 30*time.Second, what, func() string {
 		if log := p.log.String(); !strings.Contains(log, what) {
-			return log
+			return "its log: " + log // which may be empty yet
 		}
 		return ""
 	})

@@ -275,7 +275,7 @@ func TestAgentNamespaceGone(t *testing.T) {
 	p := startProcess(t, s.base(), "agent", "--server", b.otlp, "--data", dataDir(t), "--namespace", s.namespace, "--own-namespace", own.namespace)
 	eventually(t, 30*time.Second, "the broken record is named", func() string {
 		if log := p.log.String(); !strings.Contains(log, "secrets/sh.helm.release.v1.broken.v1") {
-			return log
+			return "its log: " + log
 		}
 		return ""
 	})
@@ -305,7 +305,7 @@ func TestAgentForeignBackend(t *testing.T) {
 		p := startProcess(t, s.base(), append([]string{"agent", "--data", data, "--namespace", s.namespace, "--own-namespace", s.namespace, "--cluster-name", "bed"}, args...)...)
 		eventually(t, 30*time.Second, "the agent has caught up", func() string {
 			if !strings.Contains(p.log.String(), "caught up") {
-				return p.log.String()
+				return "its log: " + p.log.String()
 			}
 			return ""
 		})
