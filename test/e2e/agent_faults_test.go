@@ -166,13 +166,15 @@ service:
 		if err := b.get("/loki/api/v1/query_range?"+q.Encode(), &answer); err != nil {
 			return err.Error()
 		}
+		if len(answer.Data.Result) == 0 {
+			return "none"
+		}
 		for _, r := range answer.Data.Result {
 			if r.Stream["helm_release"] != "web" || r.Stream["helm_revision"] != "1" || r.Stream["trace_id"] != op.TraceID {
 				return fmt.Sprintf("stamped with %v, want trace %s", r.Stream, op.TraceID)
 			}
-			return ""
 		}
-		return "none"
+		return ""
 	})
 }
 

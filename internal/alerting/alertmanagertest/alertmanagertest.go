@@ -49,7 +49,7 @@ func Start(t testing.TB) Alertmanager {
 	if err := os.WriteFile(config, []byte("route: {receiver: none}\nreceivers: [{name: none}]\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +71,7 @@ func Start(t testing.TB) Alertmanager {
 	})
 	a := Alertmanager{URL: "http://" + address, t: t}
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-		if resp, err := http.Get(a.URL + "/-/ready"); err == nil {
+		if resp, err := a.get("/-/ready"); err == nil {
 			resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {
 				return a
@@ -82,10 +82,18 @@ func Start(t testing.TB) Alertmanager {
 	return a
 }
 
+func (a Alertmanager) get(path string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, a.URL+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	return http.DefaultClient.Do(req)
+}
+
 // Active returns the alerts that fire.
 func (a Alertmanager) Active() (out []Alert) {
 	a.t.Helper()
-	resp, err := http.Get(a.URL + "/api/v2/alerts")
+	resp, err := a.get("/api/v2/alerts")
 	if err != nil {
 		a.t.Fatal(err)
 	}
