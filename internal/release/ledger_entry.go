@@ -149,7 +149,8 @@ func (e *entry) start() time.Time {
 	if !e.initial {
 		return e.seen
 	}
-	if b := e.body; b != nil && !b.LastDeployed.IsZero() && (b.LastDeployed.Before(e.created) || e.created.IsZero()) {
+	// The API server's time has whole seconds: two revisions may share one.
+	if b := e.body; b != nil && !b.LastDeployed.IsZero() && (!b.LastDeployed.Truncate(time.Second).After(e.created) || e.created.IsZero()) {
 		return b.LastDeployed
 	}
 	return e.created

@@ -2,6 +2,7 @@ package release
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -55,5 +56,27 @@ func TestLedgerWaitsForRecords(t *testing.T) {
 	l.Observe(unreadable(next))
 	if got, _ := told(11); cmp.Diff([]string{"u2/deploy upgrade 2 running from 1"}, got) != "" {
 		t.Errorf("by its labels alone: %v", got)
+	}
+}
+
+// TestLedgerOrdersWithinASecond tells two revisions that were created in one
+// second, of which the API server says no more, apart by Helm's own times.
+func TestLedgerOrdersWithinASecond(t *testing.T) {
+	ref := Ref{Namespace: "shop", Name: "web"}
+	l := NewLedger(ref, Memory{}, nil)
+	for revision, status := range map[int]string{1: "superseded", 2: "deployed"} {
+		s := sight{at: -50, revision: revision, status: status, initial: true, body: &Record{
+			FirstDeployed: second(-50), LastDeployed: second(-50).Add(time.Duration(revision) * 300 * time.Millisecond), Chart: "app",
+		}}
+		l.Observe(s.observation(ref))
+	}
+	ops, _, _ := l.Due(second(0))
+	if len(ops) != 2 {
+		t.Fatalf("%d operations, want 2", len(ops))
+	}
+	for i, op := range ops {
+		if want := second(-50).Add(time.Duration(i+1) * 300 * time.Millisecond); op.Revision != i+1 || !op.Start.Equal(want) {
+			t.Errorf("revision %d began at %s, want revision %d at %s", op.Revision, op.Start, i+1, want)
+		}
 	}
 }
