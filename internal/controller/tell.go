@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -21,11 +20,9 @@ import (
 	"fairlead.dev/fairlead/api/v1alpha1"
 	"fairlead.dev/fairlead/internal/canary"
 	"fairlead.dev/fairlead/internal/emit"
-	"fairlead.dev/fairlead/internal/explain"
 	"fairlead.dev/fairlead/internal/judge"
 	"fairlead.dev/fairlead/internal/notify"
 	"fairlead.dev/fairlead/internal/rollout"
-	"fairlead.dev/fairlead/internal/tracing"
 )
 
 // maxTasks bounds what waits to be told; beyond it the newest is left out.
@@ -59,16 +56,6 @@ type said struct {
 	record rollout.Record
 	look   time.Time
 }
-
-// explained is what the canary's failed traces say about a rollback.
-type explained struct {
-	rolloutID   string
-	explanation *tracing.Explanation // nil while it is asked for, and when nothing was found
-	asked       chan struct{}        // closed when no more comes
-}
-
-// explainWithin is for how long a message to people waits for the failed traces.
-const explainWithin = 30 * time.Second
 
 // Start does what may take long until ctx ends.
 func (t *teller) Start(ctx context.Context) error {
@@ -229,89 +216,6 @@ func (t *teller) weighed(_ *v1alpha1.CanaryRelease, s *scene, a rollout.Action, 
 	}
 }
 
-// explain asks in the background what the canary's failed traces share.
-func (t *teller) explain(cr *v1alpha1.CanaryRelease, before rollout.State) {
-	from := before.Started
-	if p := cr.Status.Progress; p != nil && len(p.Gates) > 0 {
-		from = p.Gates[0].Time
-	}
-	cr = cr.DeepCopy()
-	key := client.ObjectKeyFromObject(cr)
-	e := &explained{rolloutID: cr.Status.RolloutID, asked: make(chan struct{})}
-	t.mu.Lock()
-	t.found[key] = e
-	t.mu.Unlock()
-	t.later(func(ctx context.Context) {
-		defer close(e.asked)
-		source, err := t.sources.traces(ctx, cr)
-		metrics, noMetrics := t.sources.samples(ctx, cr)
-		if err == nil && source == nil && metrics == nil {
-			return
-		}
-		config, noConfig := canary.Analysis(&cr.Spec)
-		if noMetrics != nil || noConfig != nil {
-			metrics = nil // the looks say so
-		}
-		subject := canary.Subject(&cr.Spec)
-		subject.CanaryVersion = cr.Status.CanaryVersion
-		var found *tracing.Explanation
-		if err == nil {
-			found, err = judge.Explain(ctx, judge.Telemetry{Traces: source, Metrics: metrics, Config: config}, subject, from, time.Now(), explain.Filter{})
-		}
-		if err != nil {
-			log.FromContext(ctx).Info("the canary's failed traces cannot be read", "canaryRelease", key, "error", err.Error())
-			return
-		}
-		if found == nil {
-			return
-		}
-		t.mu.Lock()
-		e.explanation = found
-		t.mu.Unlock()
-		t.wake(key)
-	})
-}
-
-// failedTraces adds to a verdict what the canary's failed traces say.
-func (t *teller) failedTraces(cr *v1alpha1.CanaryRelease) {
-	found := t.explanation(cr)
-	if found == nil || cr.Status.Verdict == nil {
-		return
-	}
-	cr.Status.Verdict.Explanation, cr.Status.Verdict.SampleTraces = cut(found.Summary), nil
-	for _, sample := range found.Traces {
-		if len(cr.Status.Verdict.SampleTraces) < v1alpha1.MaxSampleTraces {
-			cr.Status.Verdict.SampleTraces = append(cr.Status.Verdict.SampleTraces, sample.TraceID)
-		}
-	}
-}
-
-// explanation is what was found for this rollout so far; nil for nothing.
-func (t *teller) explanation(cr *v1alpha1.CanaryRelease) *tracing.Explanation {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if e := t.found[client.ObjectKeyFromObject(cr)]; e != nil && e.rolloutID == cr.Status.RolloutID {
-		return e.explanation
-	}
-	return nil
-}
-
-// awaitExplanation waits until the failed traces of this rollout were asked for.
-func (t *teller) awaitExplanation(ctx context.Context, cr *v1alpha1.CanaryRelease) {
-	t.mu.Lock()
-	e := t.found[client.ObjectKeyFromObject(cr)]
-	t.mu.Unlock()
-	if e == nil || e.rolloutID != cr.Status.RolloutID {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, explainWithin)
-	defer cancel()
-	select {
-	case <-e.asked:
-	case <-ctx.Done():
-	}
-}
-
 func (t *teller) forget(key types.NamespacedName) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -347,94 +251,6 @@ func (t *teller) ended(cr *v1alpha1.CanaryRelease, s *scene, after rollout.State
 	}
 	span.End(trace.WithTimestamp(s.seen.Now))
 	t.message(cr, s, after, message)
-}
-
-// message notifies people of a rollout's end.
-func (t *teller) message(cr *v1alpha1.CanaryRelease, s *scene, after rollout.State, text string) {
-	names := map[rollout.Phase]string{
-		rollout.PhaseSucceeded: "CanaryPromoted", rollout.PhaseRolledBack: "CanaryRolledBack", rollout.PhasePromotionFailed: "CanaryPromotionFailed",
-	}
-	m := notify.Message{
-		Name: names[after.Phase], Severity: notify.SeverityInfo, StartsAt: s.seen.Now,
-		Summary:     fmt.Sprintf("%s/%s: %s of %s", cr.Namespace, cr.Name, after.Phase, orUnknown(cr.Status.CanaryVersion)),
-		Description: text,
-		Labels:      map[string]string{"namespace": cr.Namespace, "canaryrelease": cr.Name, "service": cr.Spec.Service},
-		Facts: []notify.Fact{
-			{Name: "Reason", Value: string(after.Reason)}, {Name: "Step", Value: cr.Status.Step}, {Name: "Trace", Value: cr.Status.TraceID},
-		},
-	}
-	if after.Phase != rollout.PhaseSucceeded {
-		m.Severity = notify.SeverityCritical
-	}
-	if len(t.notify) == 0 {
-		return
-	}
-	cr = cr.DeepCopy()
-	t.later(func(ctx context.Context) {
-		t.awaitExplanation(ctx, cr)
-		t.failedTraces(cr)
-		m.Facts = append(m.Facts, facts(cr.Status.Verdict)...)
-		for _, r := range t.notify {
-			t.later(func(ctx context.Context) {
-				if err := r.SendRetrying(ctx, m); err != nil {
-					log.FromContext(ctx).Info("notification was not delivered", "receiver", r.Name(), "error", err.Error())
-				}
-			})
-		}
-	})
-}
-
-// facts are a verdict in a message to people.
-func facts(v *v1alpha1.Verdict) []notify.Fact {
-	if v == nil {
-		return nil
-	}
-	out := []notify.Fact{{Name: "Verdict", Value: v.Decision + ", " + v.Reason}}
-	for _, f := range []notify.Fact{
-		{Name: "Failed checks", Value: strings.Join(failedChecks(v), "; ")},
-		{Name: "Failed traces share", Value: v.Explanation},
-		{Name: "Failed traces", Value: strings.Join(v.SampleTraces, ", ")},
-	} {
-		if f.Value != "" {
-			out = append(out, f)
-		}
-	}
-	return out
-}
-
-// evidence is a verdict in an event: the failed checks and traces.
-func evidence(cr *v1alpha1.CanaryRelease) string {
-	v := cr.Status.Verdict
-	if v == nil || cr.Status.Phase != string(rollout.PhaseRolledBack) {
-		return ""
-	}
-	text := ""
-	if checks := failedChecks(v); len(checks) > 0 {
-		text += "; failed checks: " + strings.Join(checks, ", ")
-	}
-	if len(v.SampleTraces) > 0 {
-		text += "; failed traces: " + strings.Join(v.SampleTraces[:min(3, len(v.SampleTraces))], ", ")
-	}
-	return text
-}
-
-func failedChecks(v *v1alpha1.Verdict) []string {
-	var out []string
-	for _, c := range v.FailedChecks {
-		out = append(out, checkText(c))
-	}
-	return out
-}
-
-func checkText(c v1alpha1.FailedCheck) string {
-	text := c.Metric
-	if c.Route != "" {
-		text += " " + c.Route
-	}
-	if c.Canary != nil && c.Stable != nil {
-		text += fmt.Sprintf(": canary %.4g, stable %.4g", *c.Canary, *c.Stable)
-	}
-	return text
 }
 
 // record emits where the rollout is, at each change and each look.
