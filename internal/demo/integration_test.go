@@ -95,14 +95,14 @@ func processes(t *testing.T, path string) (found []string) {
 
 // noted keeps what is written, and when a word was first among it.
 type noted struct {
-	bytes.Buffer
+	text bytes.Buffer // not embedded: its ReadFrom would go past Write
 	word string
 	at   time.Time
 }
 
 func (n *noted) Write(b []byte) (int, error) {
-	written, err := n.Buffer.Write(b)
-	if n.at.IsZero() && bytes.Contains(n.Bytes(), []byte(n.word)) {
+	written, err := n.text.Write(b)
+	if n.at.IsZero() && bytes.Contains(n.text.Bytes(), []byte(n.word)) {
 		n.at = time.Now()
 	}
 	return written, err
@@ -120,14 +120,14 @@ func TestIntegrationDemo(t *testing.T) {
 	began = time.Now()
 	err := cmd.Run()
 	took := time.Since(began)
-	t.Logf("clone %s, demo %s\n%s%s", cloned.Round(time.Second/10), took.Round(time.Second), out.String(), errs.String())
+	t.Logf("clone %s, demo %s\n%s%s", cloned.Round(time.Second/10), took.Round(time.Second), out.text.String(), errs.String())
 	if err != nil {
 		t.Fatalf("the demo: %v", err)
 	}
 	if waited := cloned + out.at.Sub(began); out.at.IsZero() || waited > firstRollback {
 		t.Errorf("from git clone to the rollback it took %s beside the build, more than %s", waited, firstRollback)
 	}
-	rest := out.String()
+	rest := out.text.String()
 	for _, want := range []string{
 		"1. shop 1.1.0", "5 % to the canary", "25 % to the canary", "50 % to the canary", "100 % to the canary", "promoted", "shop 1.1.0 is stable",
 		"2. shop 1.2.0", "ROLLED BACK", "/checkout: canary", "all of it to stable", "shop 1.1.0 serves",
