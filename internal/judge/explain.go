@@ -13,6 +13,10 @@ import (
 // rolls back does so first and asks then.
 const ExplainTimeout = 20 * time.Second
 
+// exemplarsTimeout is the part of it that exemplars may take: what the traces
+// themselves say matters more.
+const exemplarsTimeout = 5 * time.Second
+
 // Telemetry is where an explanation looks.
 type Telemetry struct {
 	// Traces is the trace backend; nil = none is configured.
@@ -70,6 +74,8 @@ func (t Telemetry) named(ctx context.Context, subject Subject, from, to time.Tim
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, exemplarsTimeout)
+	defer cancel()
 	exemplars, err := source.Exemplars(ctx, analysis.Query{From: from, To: to, Config: &t.Config, Tracks: tracks})
 	out := make([]tracing.Named, 0, len(exemplars))
 	for _, e := range exemplars {

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	jsoniter "github.com/json-iterator/go"
@@ -60,8 +61,8 @@ func (s *Source) Exemplars(ctx context.Context, q analysis.Query) ([]analysis.Ex
 			Failed: name == p.metrics.Errors && name != "" || len(p.failed) > 0 && p.failed.Matches(series.SeriesLabels),
 		}
 		for _, e := range series.Exemplars {
-			one.TraceID = cmp.Or(e.Labels.Get("trace_id"), e.Labels.Get("traceID"))
-			one.SpanID = cmp.Or(e.Labels.Get("span_id"), e.Labels.Get("spanID"))
+			one.TraceID = hexID(cmp.Or(e.Labels.Get("trace_id"), e.Labels.Get("traceID")), 32)
+			one.SpanID = hexID(cmp.Or(e.Labels.Get("span_id"), e.Labels.Get("spanID")), 16)
 			one.Time, one.Seconds = time.UnixMilli(e.Ts), 0
 			if name == p.metrics.Latency || name == p.metrics.Latency+"_bucket" {
 				if one.Seconds = e.Value; p.metrics.LatencyUnit == "ms" {
@@ -75,6 +76,17 @@ func (s *Source) Exemplars(ctx context.Context, q analysis.Query) ([]analysis.Ex
 	}
 	slices.SortStableFunc(out, func(a, b analysis.Exemplar) int { return b.Time.Compare(a.Time) })
 	return out, nil
+}
+
+// hexID returns an id as traces have it, lower case and with its leading zeros,
+// which some libraries leave out; "" for what is none: it comes from an
+// application's label, and ends up in addresses.
+func hexID(label string, digits int) string {
+	id := strings.ToLower(label)
+	if id == "" || len(id) > digits || strings.Trim(id, "0123456789abcdef") != "" {
+		return ""
+	}
+	return strings.Repeat("0", digits-len(id)) + id
 }
 
 // Exemplars asks for the exemplars in one request.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -25,7 +26,7 @@ func exemplarQuery(at time.Time, config *analysis.Config) analysis.Query {
 }
 
 // The canary's exemplars are read, newest first, with what their series says of
-// the request; stable's are not, and those without a trace neither.
+// the request; stable's are not, and those whose label is no trace's id neither.
 func TestExemplarsOfAStorage(t *testing.T) {
 	at := time.Now().Truncate(time.Millisecond)
 	options := tsdb.DefaultOptions()
@@ -53,8 +54,10 @@ func TestExemplarsOfAStorage(t *testing.T) {
 		}
 	}
 	add("canary", "200", "aa", 0.25, at)
-	add("canary", "500", "bb", 0.5, at.Add(time.Second))
+	add("canary", "500", "BB", 0.5, at.Add(time.Second))
 	add("canary", "503", "", 0.5, at)
+	add("canary", "404", "../../rules", 0.5, at)
+	add("canary", "501", strings.Repeat("a", 33), 0.5, at)
 	add("stable", "500", "cc", 0.5, at)
 	if err := app.Commit(); err != nil {
 		t.Fatal(err)
@@ -66,8 +69,8 @@ func TestExemplarsOfAStorage(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []analysis.Exemplar{
-		{TraceID: "bb", Route: "/pay", Failed: true, Seconds: 0.5, Time: at.Add(time.Second)},
-		{TraceID: "aa", Route: "/pay", Seconds: 0.25, Time: at},
+		{TraceID: strings.Repeat("0", 30) + "bb", Route: "/pay", Failed: true, Seconds: 0.5, Time: at.Add(time.Second)},
+		{TraceID: strings.Repeat("0", 30) + "aa", Route: "/pay", Seconds: 0.25, Time: at},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("exemplars (-want +got):\n%s", diff)
