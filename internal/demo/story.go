@@ -158,7 +158,7 @@ func (s *story) why(d *driver, base string) {
 			if d.example != "" {
 				s.more("one of them  %s", d.example)
 			}
-			s.more("its trace    %s", traceURL(base, f.Examples[0]))
+			s.more("its trace    %s", tracePage(base, f.Examples[0]))
 		}
 	}
 }
