@@ -28,7 +28,7 @@ func OpenQueue(path string) (*Queue, error) {
 	// What is committed survives the end of the process; a power cut may take
 	// the last moments, which the stores' copies do not share.
 	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+
-		"?_txlock=immediate&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=busy_timeout(10000)&_pragma=auto_vacuum(INCREMENTAL)")
+		"?_txlock=immediate&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=busy_timeout(10000)&_pragma=auto_vacuum(INCREMENTAL)&_pragma=cache_size(-512)")
 	if err != nil {
 		return nil, fmt.Errorf("open queue %s: %w", path, err)
 	}

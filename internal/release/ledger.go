@@ -42,6 +42,7 @@ type Ledger struct {
 	memory  Memory
 	told    Told
 	entries map[int]*entry
+	past    past
 	// lost is the release that the memory names and whose records are gone.
 	lost *Told
 	// gone is set when the release is no more.
@@ -69,7 +70,7 @@ func NewLedger(ref Ref, memory Memory, told *Told) *Ledger {
 func (l *Ledger) Told() (t Told, ok bool) { return l.told, !l.gone && l.told.UID != "" }
 
 // Gone reports whether the release is no more and all about it has been told.
-func (l *Ledger) Gone() bool { return l.gone && len(l.queue) == 0 && len(l.entries) == 0 }
+func (l *Ledger) Gone() bool { return l.gone && len(l.queue) == 0 && l.none() }
 
 // Observe takes an observation of one of the release's records.
 func (l *Ledger) Observe(o Observation) {
@@ -81,7 +82,7 @@ func (l *Ledger) Observe(o Observation) {
 		l.remove(r, o.At)
 		return
 	}
-	e := l.entries[r.Revision]
+	e := l.entry(r.Revision)
 	if e == nil || e.uid != r.UID {
 		e = &entry{revision: r.Revision, uid: r.UID, first: r.Status, created: r.Created, seen: o.At, initial: o.Initial}
 		e.previous, e.previousKnown = l.deployedBefore(r.Revision)
@@ -124,7 +125,7 @@ func (l *Ledger) abandon(by int) {
 // remove takes the deletion of a record: pruned history, an uninstall that
 // ended, or somebody's own hand.
 func (l *Ledger) remove(r Record, at time.Time) {
-	e := l.entries[r.Revision]
+	e := l.entry(r.Revision)
 	if e == nil || e.uid != r.UID {
 		return
 	}
@@ -139,13 +140,13 @@ func (l *Ledger) remove(r Record, at time.Time) {
 	}
 	switch {
 	case e.left: // uninstalled before, its history kept until now
-		l.gone = l.gone || len(l.entries) == 0
+		l.gone = l.gone || l.none()
 	case !e.leaving.IsZero() && !l.gone:
 		e.left, l.gone = true, true
 		op := l.uninstall(e)
 		op.End = at
 		l.queue = append(l.queue, op)
-	case len(l.entries) == 0 && !l.gone:
+	case l.none() && !l.gone:
 		l.gone = true
 		e = l.last // whatever order they were removed in
 		e.leaving, e.left = at, true
@@ -161,6 +162,11 @@ func (l *Ledger) newest() *entry {
 	for _, e := range l.entries {
 		if out == nil || e.revision > out.revision {
 			out = e
+		}
+	}
+	for revision := range l.past {
+		if out == nil || revision > out.revision { // what came after it was removed by hand
+			out = l.entry(revision)
 		}
 	}
 	return out
@@ -217,6 +223,7 @@ func (l *Ledger) Due(now time.Time) (ops []Operation, want []int, more bool) {
 	}
 	ops = append(ops, l.queue...)
 	l.queue = nil
+	l.settle()
 	return ops, want, more
 }
 

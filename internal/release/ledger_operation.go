@@ -52,6 +52,11 @@ func (l *Ledger) previous(e *entry, op *Operation) {
 				n = x.revision
 			}
 		}
+		for revision := range l.past {
+			if revision < e.revision {
+				n = max(n, revision)
+			}
+		}
 		known = n > 0
 	}
 	if op.Kind == KindInstall || e.revision == 1 {
