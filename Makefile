@@ -242,9 +242,15 @@ cluster-down: cluster ## end it
 # Tests are compiled outside and run inside, where there is no other network.
 # Exit status 77: no cluster can be started here, which cluster has said.
 .PHONY: e2e
-e2e: build shop cluster $(ALERTMANAGER) $(COLLECTOR) ## end-to-end tests on a real cluster: its own, or KUBECONFIG's
+e2e: build shop cluster $(ALERTMANAGER) $(COLLECTOR) bin/servicemonitors.yaml ## end-to-end tests on a real cluster: its own, or KUBECONFIG's
 	go test -c -tags e2e -o bin/e2e.test ./test/e2e
 	test/e2e/run.sh $(E2E_ARGS)
+
+# The Prometheus operator's definition of a ServiceMonitor, which the chart's is checked against.
+bin/servicemonitors.yaml:
+	@mkdir -p $(@D)
+	cp "$$(go mod download -json github.com/prometheus-operator/prometheus-operator@v0.85.0 | sed -n 's/.*"Dir": "\(.*\)",/\1/p')/example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml" $@
+	chmod u+w $@
 
 .PHONY: cluster-test
 cluster-test: ## the test bed's own tests on real clusters: leaks, faults, traffic

@@ -139,7 +139,8 @@ func writeChart(dir string) error {
 
 func (r *releases) tell(ctx context.Context) error {
 	base := []string{"--set", "image=" + r.options.Image}
-	bad := []string{"--set", "version=1.2.0,paymentAPI=v3"}
+	// In a file, since the values of --set are kept out of all that is told.
+	bad := []string{"-f", "./" + releaseName + "/1.2.0.yaml"}
 	if r.options.Image == "" {
 		base = []string{"--set", "shop=false,image=" + anyImage}
 		bad = []string{"--set", "version=1.2.0,image=" + noImage}
@@ -170,7 +171,12 @@ func (r *releases) tell(ctx context.Context) error {
 func (r *releases) deploy(ctx context.Context, done string, args []string, flags ...string) error {
 	typed := slices.Concat([]string{"fairlead"}, flags, []string{"helm", args[0], releaseName, "./" + releaseName, "--wait"}, args[1:])
 	r.story.line("$", "%s", strings.Join(typed, " "))
-	full := slices.Concat([]string{args[0], releaseName, filepath.Join(r.dir, releaseName), "--namespace", r.namespace, "--wait"}, args[1:])
+	full := slices.Concat(args[:1], []string{releaseName, "./" + releaseName, "--namespace", r.namespace, "--wait"}, args[1:])
+	for i, a := range full {
+		if strings.HasPrefix(a, "./") { // a file of the chart, as it was typed
+			full[i] = filepath.Join(r.dir, a)
+		}
+	}
 	began := time.Now()
 	if err := r.helm(ctx, flags, full...); err != nil || done == "" {
 		return err
