@@ -35,7 +35,7 @@ func run(args []string, out, progress io.Writer) error {
 	full := fs.Bool("full", false, "1000 trials of every cell (hours)")
 	trials := fs.Int("trials", 0, "trials per cell; overrides -quick and -full")
 	seed := fs.Uint64("seed", 1, "seed of the draws")
-	groups := fs.String("group", "", "groups, comma separated: aa, hostile, other, fresh, by-design, errors, route, latency, conversion, coarse, hostile-harm")
+	groups := fs.String("group", "", "groups, comma separated: aa, hostile, other, fresh, unseen, by-design, errors, route, latency, conversion, coarse, hostile-harm")
 	only := fs.String("only", "", "only cells whose name holds this")
 	rps := fs.Float64("rps", 0, "only cells with this many requests per second")
 	rule := fs.String("rule", "", "rules, comma separated: sequential, reference, threshold, flagger, kayenta; with the first two they are compared on paired draws")

@@ -127,3 +127,21 @@ func (s source) episodes(n int, perHour, mean float64) []float64 {
 		at = until
 	}
 }
+
+// shared marks, per pod and interval, which share of it lies in episodes of all pods
+// at once, times how hard the episode hits the pod: exponential, mean 1.
+func (s source) shared(n, pods int, perHour, mean float64) [][]float64 {
+	when := s.episodes(n, perHour, mean)
+	out := make([][]float64, pods)
+	for i := range out {
+		out[i] = make([]float64, n)
+		hit := 1.0
+		for t, share := range when {
+			if share > 0 && (t == 0 || when[t-1] == 0) {
+				hit = s.ExpFloat64()
+			}
+			out[i][t] = share * hit
+		}
+	}
+	return out
+}

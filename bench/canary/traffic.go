@@ -29,6 +29,8 @@ type traffic struct {
 	slowBase []float64
 	hit      []float64 // by an incident
 	zone     []float64 // [scrape]: share of it in which a zone fails
+	node     []float64
+	flap     [][]float64 // [pod][scrape]: share of it in an incident, by how hard that hits the pod
 	frozen   *analysis.Frozen
 	sums     analysis.Sums // the history
 	noise    map[int][1 + refLatencies]refNoise
@@ -91,12 +93,18 @@ func (g *traffic) start(seed uint64) {
 	all := g.pods + plan[len(plan)-1].pods // the canary's come after stable's
 	g.factor, g.burst, g.slow, g.slowBase, g.hit = nil, nil, nil, nil, nil
 	g.zone = rng.episodes(n, g.sc.zone[0], g.sc.zone[1])
-	for range all {
+	g.node = rng.episodes(n, g.sc.node[0], g.sc.node[1])
+	g.flap = rng.shared(n, all, g.sc.flap[0], g.sc.flap[1])
+	for i := range all {
 		f := make([]float64, n)
 		at := rng.gamma(g.sc.podCV)
 		if g.sc.rotten > 0 && rng.Float64() < g.sc.rotten {
 			at *= 4
 		}
+		if g.sc.kinds > 0 && i%2 == 0 {
+			at *= g.sc.kinds
+		}
+		young := rng.episodes(n, g.sc.renewed[0], 120)
 		wander, keep := 0.0, 0.0
 		if sd := g.sc.wander[0]; sd > 0 {
 			wander, keep = sd*rng.NormFloat64(), math.Exp(-scrape/60/g.sc.wander[1])
@@ -104,13 +112,16 @@ func (g *traffic) start(seed uint64) {
 		for t := range f {
 			at *= math.Exp(g.sc.drift * math.Sqrt(scrape/3600) * rng.NormFloat64())
 			f[t] = at
+			if g.sc.renewed[1] > 0 {
+				f[t] *= 1 + young[t]*(g.sc.renewed[1]-1)
+			}
 			if sd := g.sc.wander[0]; sd > 0 {
 				f[t] *= math.Exp(wander - sd*sd/2)
 				wander = keep*wander + sd*math.Sqrt(1-keep*keep)*rng.NormFloat64()
 			}
 		}
 		g.hit = append(g.hit, 1)
-		if g.sc.uneven {
+		if g.sc.uneven || g.sc.slowed {
 			g.hit[len(g.hit)-1] = rng.ExpFloat64()
 		}
 		g.factor = append(g.factor, f)
@@ -132,6 +143,10 @@ func (g *traffic) climate(t int) (load, times, add, slow float64) {
 	if g.sc.jump && minute >= 15 {
 		load, times, slow = 2, 2, 0.01
 	}
+	if g.sc.swing {
+		by := 1 + 0.5*math.Sin(2*math.Pi*minute/12)
+		load, times = by, by
+	}
 	if g.sc.incident && minute >= 7 && minute < 10 {
 		add, slow = 0.05, slow+0.10
 	}
@@ -148,10 +163,17 @@ func (g *traffic) failing(i, t int, p float64) float64 {
 	if i%2 == 0 {
 		p += g.zone[at] * g.sc.zone[2]
 	}
+	if i%7 == 0 {
+		p += g.node[at] * g.sc.node[2]
+	}
+	p += g.flap[i][at] * g.sc.flap[2]
 	return math.Min(.95, p*g.factor[i][at]+g.burst[i][at]*g.sc.burst[2])
 }
 
 func (g *traffic) slowing(i, t int, slow float64) float64 {
+	if g.sc.slowed {
+		slow *= g.hit[i]
+	}
 	return math.Min(.95, slow+g.slowBase[i]+g.slow[i][t+historyScrapes]*g.sc.slow[2])
 }
 
@@ -163,42 +185,49 @@ func (g *traffic) group(tr analysis.Track, step int) (first, n int) {
 	return 0, max(1, g.pods-g.canaryPods(step))
 }
 
-// errors draws the failures of n requests on some pods; in clumps they hit one pod each.
-func (g *traffic) errors(rng source, n, p float64, first, pods, t int) float64 {
-	mean := 0.0
-	for i := first; i < first+pods; i++ {
-		mean += g.failing(i, t, p) / float64(pods)
-	}
-	if g.sc.clump > 1 {
-		k := 0.0
-		for range int(rng.poisson(n * mean / g.sc.clump)) {
-			k += rng.clump(g.sc.clump, g.sc.heavy)
+// errors draws the failures of a route's requests, one cell for each pod from first on.
+func (g *traffic) errors(rng source, cells []analysis.Cell, p float64, first, t int) {
+	if g.sc.clump <= 1 {
+		for i := range cells {
+			cells[i].Errors = rng.binomial(cells[i].Requests, g.failing(first+i, t, p))
 		}
-		return math.Min(k, n)
+		return
 	}
-	return rng.binomial(n, mean)
+	want, served := make([]float64, len(cells)), 0.0
+	for i := range cells {
+		want[i] = cells[i].Requests * g.failing(first+i, t, p)
+		served += cells[i].Requests
+	}
+	clumps, failed := rng.poisson(sum(want)/g.sc.clump), 0.0
+	for range int(clumps) {
+		k := math.Min(rng.clump(g.sc.clump, g.sc.heavy), served-failed)
+		failed += k
+		// A clump hits one pod; what is more than it has requests on this route, the next.
+		for at := pick(want, rng.Float64()); k > 0; at = (at + 1) % len(cells) {
+			hit := math.Min(k, cells[at].Requests-cells[at].Errors)
+			cells[at].Errors += hit
+			k -= hit
+		}
+	}
 }
 
-// part are pods of a track that are drawn as one.
-type part struct {
-	name     string
-	first, n int
+func sum(x []float64) float64 {
+	s := 0.0
+	for _, v := range x {
+		s += v
+	}
+	return s
 }
 
-// parts are the canary's pods one by one where the scenario makes pods differ, and
-// all pods of a track together where nothing can tell them apart, or a clump would
-// not find enough requests on one route of one pod.
-func (g *traffic) parts(tr analysis.Track, first, pods int) []part {
-	sc := g.sc
-	if tr == analysis.Stable || pods == 1 || sc.clump > 0 || sc.podCV == 0 && sc.drift == 0 && sc.burst[0] == 0 && sc.slow[0] == 0 && sc.slowPod == 0 &&
-		sc.wander[0] == 0 && !sc.uneven && sc.zone[0] == 0 && sc.rotten == 0 {
-		return []part{{tr.String(), first, pods}}
+// pick is the index that u, uniform in [0, 1), falls on by weight.
+func pick(weights []float64, u float64) int {
+	u *= sum(weights)
+	for i, w := range weights {
+		if u -= w; u < 0 {
+			return i
+		}
 	}
-	var out []part
-	for i := range pods {
-		out = append(out, part{fmt.Sprintf("canary-%d", i), first + i, 1})
-	}
-	return out
+	return len(weights) - 1
 }
 
 // interval draws scrape t of a step that began at scrape began.
@@ -271,22 +300,20 @@ func (g *traffic) track(d *drawn, tr analysis.Track, t, step, began int, conv *a
 			m *= 1 + 4*p
 		}
 		served := 0.0
-		for _, part := range g.parts(tr, first, pods) {
-			c := analysis.Cell{Track: tr, Route: routeName[r], Pod: part.name, HasErrors: true, Restarted: restarted}
+		at := len(d.iv.Cells)
+		for i := range pods {
+			c := analysis.Cell{Track: tr, Route: routeName[r], Pod: podName[tr][i], HasErrors: true, Restarted: restarted}
 			c.Latency = analysis.Histogram{Bounds: g.bounds, Counts: make([]float64, len(g.bounds))}
-			slowed := 0.0
-			for i := part.first; i < part.first+part.n; i++ {
-				slowed += g.slowing(i, t, slow) / float64(part.n)
-			}
-			m := m * float64(part.n) / float64(pods)
+			slowed := g.slowing(first+i, t, slow)
+			m := m / float64(pods)
 			c.Requests = normal.fill(rng, c.Latency.Counts, m*(1-slowed))
 			if slowed > 0 {
 				c.Requests += g.slowed[r].fill(rng, c.Latency.Counts, m*slowed)
 			}
-			c.Errors = g.errors(rng, c.Requests, p, part.first, part.n, t)
 			d.iv.Cells = append(d.iv.Cells, c)
 			served += c.Requests
 		}
+		g.errors(rng, d.iv.Cells[at:], p, first, t)
 		total += served
 		if active {
 			d.harm += served * (p - usual + g.canary[r].above(g.bounds, 4*routeScale[r]) - g.normal[r].above(g.bounds, 4*routeScale[r]))
@@ -449,3 +476,14 @@ func (g *traffic) podHistory(rng source, cfg analysis.Config, s *analysis.Sums, 
 var metricOrder = []string{"p50_latency", "p99_latency", "p999_latency"}
 
 var routeIndex = map[string]int{}
+
+// podName names the pods of each track.
+var podName [2][allPods]string
+
+func init() {
+	for tr := range podName {
+		for i := range podName[tr] {
+			podName[tr][i] = fmt.Sprintf("%s-%d", analysis.Track(tr), i)
+		}
+	}
+}

@@ -72,7 +72,7 @@ func (s *testState) add(inc, dinc []float64, lifts, factors []float64, g *GuardP
 		inc[i] = math.Min(inc[i]/g.temper(lifts[i]), g.Cap)
 	}
 	s.Mix.Add(inc)
-	if len(s.Disc.Logs) > 0 {
+	if len(factors) > 0 {
 		for i := range dinc {
 			dinc[i] = math.Min(dinc[i]/g.temper(factors[i]), g.Cap)
 		}
@@ -80,15 +80,13 @@ func (s *testState) add(inc, dinc []float64, lifts, factors []float64, g *GuardP
 	}
 }
 
-// begin prepares a test for the step's group of pods.
+// beginDiscounts says that the step's group of pods is drawn anew.
 func (j *Judge) beginDiscounts() {
 	for i := range j.tests {
-		g := j.guard(j.tests[i].metric)
-		j.st.Tests[i].Disc.Begin(sequential.Spread{Sigma: g.Spread})
+		j.st.Tests[i].Disc.Begin()
 	}
-	j.st.LeaveOut[0].spread(sequential.Spread{Sigma: j.guard(MetricErrorRate).Spread})
-	for q := range j.slow {
-		j.st.LeaveOut[1+q].spread(sequential.Spread{Sigma: j.guard(j.slow[q].name).Spread})
+	for i := range j.st.LeaveOut {
+		j.st.LeaveOut[i].draw()
 	}
 }
 
@@ -100,7 +98,9 @@ func (j *Judge) errorTest() sequential.TwoRate {
 // accumulateErrors: per route, and all routes as strata of one test.
 func (j *Judge) accumulateErrors(t *tally) {
 	h, g := j.errorTest(), j.guard(MetricErrorRate)
-	factors := sequential.Spread{Sigma: g.Spread}.Factors()
+	count := func(p *podTally) Count { return Count{p.errors, p.requests} }
+	j.st.Peers[0].add(t.parts(Stable, count), t.end.Sub(t.start))
+	factors := j.spreadNow(&j.tests[0]).Factors()
 	b := &j.seq
 	b.inc, b.sum = sized(b.inc, len(errorLifts)), sized(b.sum, len(errorLifts))
 	b.dinc, b.dsum = sized(b.dinc, len(factors)), sized(b.dsum, len(factors))
@@ -140,8 +140,7 @@ func (j *Judge) accumulateErrors(t *tally) {
 	s := &j.st.Tests[0]
 	s.Step = s.Step.Add(standard)
 	s.add(b.sum, b.dsum, errorLifts, factors, g)
-	parts := t.parts(func(p *podTally) Count { return Count{p.errors, p.requests} })
-	j.st.LeaveOut[0].add(h, standard, parts, j.st.Rate.value(pool), errorLifts, factors, g, b)
+	j.st.LeaveOut[0].add(h, standard, t.parts(Canary, count), j.st.Rate.value(pool), errorLifts, factors, g, b)
 	j.st.NI.Add(standard, j.st.Rate.value(pool), g.Phi, g.Cap)
 	j.st.Rate.fade(fade, standard.KS, standard.NS)
 }
@@ -169,7 +168,9 @@ func (j *Judge) aggregate(metric string) *testState {
 // accumulateLatency: the share of requests above each route's own bound.
 func (j *Judge) accumulateLatency(t *tally, q int) {
 	g := j.guard(j.slow[q].name)
-	factors := sequential.Spread{Sigma: g.Spread}.Factors()
+	count := func(p *podTally) Count { return p.slow[q] }
+	j.st.Peers[1+q].add(t.parts(Stable, count), t.end.Sub(t.start))
+	factors := j.spreadNow(&j.tests[1+q]).Factors()
 	b := &j.seq
 	b.inc, b.dinc = sized(b.inc, len(latencyLifts)), sized(b.dinc, len(factors))
 	routeTests := j.routeTests(kindLatency, q)
@@ -209,13 +210,7 @@ func (j *Judge) accumulateLatency(t *tally, q int) {
 	s := j.aggregate(j.slow[q].name)
 	s.Step = s.Step.Add(all)
 	s.add(b.inc, b.dinc, latencyLifts, factors, g)
-	parts := t.parts(func(p *podTally) Count {
-		if len(p.slow) == 0 {
-			return Count{}
-		}
-		return Count{p.slow[q].x[Canary], p.slow[q].n[Canary]}
-	})
-	j.st.LeaveOut[1+q].add(h, all, parts, mixC/all.NC, latencyLifts, factors, g, b)
+	j.st.LeaveOut[1+q].add(h, all, t.parts(Canary, count), mixC/all.NC, latencyLifts, factors, g, b)
 }
 
 // latencyRatio is the margin of the aggregate: the mean of the rows' ratios,

@@ -334,6 +334,9 @@ func (c *calibration) pick(g *GuardPair, groups []placebo) {
 	for i := range groups {
 		courses[i] = c.course(groups[i], lifts, factors)
 	}
+	if c.quiet(courses, lifts, factors, g) {
+		return // chance alone: no guard is needed
+	}
 	best := -1.0
 	for _, share := range capShares {
 		try := *g
@@ -343,9 +346,6 @@ func (c *calibration) pick(g *GuardPair, groups []placebo) {
 			try.Phi = math.Pow(phiStep, float64(k))
 			return c.quiet(courses, lifts, factors, &try)
 		})))
-		if share == 1 && try.Phi == 1 {
-			return // chance alone: no guard is needed
-		}
 		if v := c.growth(courses, lifts, &try); v > best {
 			best = v
 			g.Cap, g.Phi = try.Cap, try.Phi

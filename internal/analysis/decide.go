@@ -210,7 +210,7 @@ func (j *Judge) lookP(i int, interim bool) float64 {
 	if interim {
 		phi = g.Short
 	}
-	return h.LookPSpread(c, phi, sequential.Spread{Sigma: g.Spread})
+	return h.LookPSpread(c, phi, j.spreadOfStep(t))
 }
 
 // null is the hypothesis of a test, and false when it cannot be tested.
@@ -302,7 +302,8 @@ func (j *Judge) maybePromote(e float64, looked bool) outcome {
 func (j *Judge) exhausted() bool {
 	g := j.guard(MetricErrorRate)
 	events := j.aggregate(MetricErrorRate).Step.KC / g.Gate
-	return g.Spread > 0 && events*g.Spread*g.Spread >= 1 && j.st.Step.NextWeight > j.st.Step.Weight
+	spread := j.spreadOfStep(&j.tests[0]).Sigma
+	return spread > 0 && events*spread*spread >= 1 && j.st.Step.NextWeight > j.st.Step.Weight
 }
 
 // noHarm names the bound on the excess where there is one: with few requests all

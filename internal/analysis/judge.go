@@ -71,6 +71,7 @@ type state struct {
 	Tests  []testState               `json:"tests"`
 	// LeaveOut is of errors and, after that, of each latency metric.
 	LeaveOut  []leaveOut           `json:"leaveOut"`
+	Peers     []peers              `json:"peers"`     // likewise
 	Agreement []float64            `json:"agreement"` // per test
 	Bounds    [][]rowBound         `json:"bounds"`
 	Warm      time.Time            `json:"warm"` // latency tests are frozen until then
@@ -145,6 +146,7 @@ func (j *Judge) Begin(s StepContext) error {
 	}
 	for i := range j.st.LeaveOut {
 		j.st.LeaveOut[i].begin()
+		j.st.Peers[i].begin()
 	}
 	j.st.Outcome = outcome{Decision: Continue, Reason: ReasonInsufficientData, Message: "The step has just begun.", E: j.st.Outcome.E, Upper: 1}
 	return nil
@@ -234,7 +236,7 @@ func Restore(cfg Config, frozen Frozen, opts Options, data []byte) (*Judge, erro
 	if err := json.Unmarshal(data, &st); err != nil {
 		return nil, fmt.Errorf("restore judge: %w", err)
 	}
-	if st.Frozen != want || len(st.Tests) != tests || len(st.Agreement) != tests || len(st.LeaveOut) != absent || len(st.Bounds) != len(j.bounds) {
+	if st.Frozen != want || len(st.Tests) != tests || len(st.Agreement) != tests || len(st.LeaveOut) != absent || len(st.Peers) != absent || len(st.Bounds) != len(j.bounds) {
 		return nil, errors.New("restore judge: the state belongs to other frozen parameters or another configuration: fold the samples again")
 	}
 	j.st, j.bounds, j.open = st, st.Bounds, true

@@ -40,11 +40,11 @@ func (l *leaveOut) begin() {
 	}
 }
 
-// spread is what the luck of the draw of pods may do in this step.
-func (l *leaveOut) spread(s sequential.Spread) {
-	l.Whole.Disc.Begin(s)
+// draw says that the step's pods are drawn anew.
+func (l *leaveOut) draw() {
+	l.Whole.Disc.Begin()
 	for _, p := range l.Pods {
-		p.Without.Disc.Begin(s)
+		p.Without.Disc.Begin()
 	}
 }
 

@@ -34,17 +34,17 @@ type slowTally struct{ n, x [2]float64 }
 
 type podTally struct {
 	requests, errors float64
-	slow             []slowTally // of the canary's pods, per latency metric
+	slow             []Count // per latency metric
 }
 
 func (r *rowTally) counts() sequential.Counts {
 	return sequential.Counts{KC: r.k[Canary], NC: r.n[Canary], KS: r.k[Stable], NS: r.n[Stable]}
 }
 
-// parts are what each pod of the canary has in the counts of a test.
-func (t *tally) parts(of func(p *podTally) Count) map[string]Count {
-	out := make(map[string]Count, len(t.pods[Canary]))
-	for name, p := range t.pods[Canary] {
+// parts are what each pod of a track has in the counts of a test.
+func (t *tally) parts(tr Track, of func(p *podTally) Count) map[string]Count {
+	out := make(map[string]Count, len(t.pods[tr]))
+	for name, p := range t.pods[tr] {
 		out[name] = of(&p)
 	}
 	return out
@@ -90,8 +90,8 @@ func (j *Judge) tally(iv *Interval) *tally {
 		p := t.pods[c.Track][c.Pod]
 		p.requests += c.Requests
 		p.errors += c.Errors
-		if c.Track == Canary && p.slow == nil {
-			p.slow = make([]slowTally, len(j.slow))
+		if p.slow == nil {
+			p.slow = make([]Count, len(j.slow))
 		}
 		t.pods[c.Track][c.Pod] = p
 		if !c.Latency.Empty() {
@@ -123,8 +123,8 @@ func (j *Judge) unlabelled(iv *Interval) bool {
 }
 
 // tallyLatency counts a cell's requests above the row's bounds, for the row and for
-// the canary's pod.
-func (j *Judge) tallyLatency(t *tally, r *rowTally, pod []slowTally, row int, c *Cell) {
+// its pod.
+func (j *Judge) tallyLatency(t *tally, r *rowTally, pod []Count, row int, c *Cell) {
 	t.latency[c.Track].Add(&c.Latency)
 	if t.unlabelled {
 		return // the row's bounds are those of other routes
@@ -147,8 +147,8 @@ func (j *Judge) tallyLatency(t *tally, r *rowTally, pod []slowTally, row int, c 
 		r.slow[q].n[c.Track] += total
 		r.slow[q].x[c.Track] += x
 		if len(pod) > 0 {
-			pod[q].n[c.Track] += total
-			pod[q].x[c.Track] += x
+			pod[q].Units += total
+			pod[q].Events += x
 		}
 	}
 }

@@ -164,6 +164,7 @@ func (j *Judge) prepareTests() {
 	for range j.slow {
 		j.st.LeaveOut = append(j.st.LeaveOut, newLeaveOut(len(latencyLifts)))
 	}
+	j.st.Peers = make([]peers, len(j.st.LeaveOut))
 	j.st.NI = sequential.NewNonInferiority()
 	j.st.Rates = make([]rate, len(j.rows))
 	j.st.Rate = rate{}

@@ -23,16 +23,18 @@ type Discount struct {
 }
 
 // Begin ends a step, whose group of pods is drawn anew in the next.
-func (d *Discount) Begin(s Spread) {
+func (d *Discount) Begin() {
 	d.Done += d.step()
 	d.Logs = nil
-	if s.Sigma > 0 {
-		d.Logs = make([]float64, len(spreadNode))
-	}
 }
 
-// Add folds the log e-values of one interval, one per factor of the spread.
+// Add folds the log e-values of one interval, one per factor of the spread. The
+// spread may change from interval to interval (Sigma_u), the luck t may not: an
+// interval without spread says nothing of it and is not added.
 func (d *Discount) Add(logE []float64) {
+	if d.Logs == nil {
+		d.Logs = make([]float64, len(spreadNode))
+	}
 	for i := range d.Logs {
 		d.Logs[i] = math.Min(d.Logs[i]+logE[i], maxLog)
 	}

@@ -115,7 +115,7 @@ func TestDiscountedVille(t *testing.T) {
 		hitPlain, hitDisc, drawn := false, false, 1.0
 		for step := range 140 {
 			if step%70 == 0 {
-				d.Begin(s)
+				d.Begin()
 			}
 			if step%70 == 0 {
 				// Student's t with 19 degrees of freedom
@@ -163,7 +163,7 @@ func TestNoDataIsNoEvidence(t *testing.T) {
 	}
 	near(t, "E after 500 empty intervals", m.E(), 1, 1e-9)
 	var d Discount
-	d.Begin(Spread{})
+	d.Begin()
 	near(t, "discount without spread", d.Log(), 0, 0)
 	if lo, hi := RateCS(0, 0, 0.05); lo != 0 || hi != 1 {
 		t.Errorf("RateCS without data = %g, %g", lo, hi)
