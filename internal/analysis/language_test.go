@@ -370,6 +370,10 @@ func (s *script) expect(words []string, line string) {
 		if c := v.Checks[i]; string(c.State) != state {
 			s.fatal("check %s %q is %s (%s), want %s", c.Metric, c.Route, c.State, c.Note, state)
 		}
+	case "no": // no problem
+		if len(v.Problems) > 0 {
+			s.fatal("problems %v, want none", v.Problems)
+		}
 	case "problem": // problem KIND TRACK
 		if !slices.ContainsFunc(v.Problems, func(p Problem) bool { return string(p.Kind) == words[1] && p.Track.String() == words[2] }) {
 			s.fatal("problems %v, want %s of %s", v.Problems, words[1], words[2])
