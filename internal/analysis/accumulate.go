@@ -71,13 +71,13 @@ func (s *testState) add(inc, dinc []float64, lifts, factors []float64, g *GuardP
 	for i := range inc {
 		inc[i] = math.Min(inc[i]/g.temper(lifts[i]), g.Cap)
 	}
-	s.Mix.Add(inc)
 	if len(factors) > 0 {
 		for i := range dinc {
 			dinc[i] = math.Min(dinc[i]/g.temper(factors[i]), g.Cap)
 		}
 		s.Disc.Add(dinc)
 	}
+	s.Mix.AddOver(inc, s.Disc.Log())
 }
 
 // beginDiscounts says that the step's group of pods is drawn anew.

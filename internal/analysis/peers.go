@@ -1,7 +1,9 @@
 package analysis
 
 import (
+	"maps"
 	"math"
+	"slices"
 	"time"
 
 	"fairlead.dev/fairlead/internal/analysis/sequential"
@@ -90,39 +92,38 @@ func (p *peers) add(parts map[string]Count, length time.Duration) {
 // nothing, and its standard error is added to it: not to know how unevenly an incident
 // hits is no reason to take it for even.
 func (p *peers) variance(of func(*peer) Count, usual usually) float64 {
+	var pods []Count
 	var all Count
-	var worst *peer
-	pods := 0
-	for _, v := range p.Pods {
-		if c := of(v); c.Units > 0 {
+	for _, name := range slices.Sorted(maps.Keys(p.Pods)) { // sums of floats depend on their order
+		if c := of(p.Pods[name]); c.Units > 0 {
+			pods = append(pods, c)
 			all.Events += c.Events
 			all.Units += c.Units
-			pods++
 		}
 	}
-	if pods <= leastPeers || all.Events < leastPeerEvents {
+	if len(pods) <= leastPeers || all.Events < leastPeerEvents {
 		return 0
 	}
-	excess, rate := math.Inf(-1), all.Rate()
-	for _, v := range p.Pods {
-		if c := of(v); c.Units > 0 && c.Events-rate*c.Units > excess {
-			excess, worst = c.Events-rate*c.Units, v
+	excess, rate, worst := math.Inf(-1), all.Rate(), 0
+	for i, c := range pods {
+		if c.Events-rate*c.Units > excess {
+			excess, worst = c.Events-rate*c.Units, i
 		}
 	}
-	rest := Count{all.Events - of(worst).Events, all.Units - of(worst).Units}
+	rest := Count{all.Events - pods[worst].Events, all.Units - pods[worst].Units}
 	ill := usual.exceeded(rest)
 	if ill {
-		rest, worst = all, nil
+		rest = all
+	} else {
+		pods = slices.Delete(pods, worst, worst+1)
 	}
 	if rest.Events < leastPeerEvents || rest.Units <= 0 {
 		return 0
 	}
 	pairs, even := 0.0, 0.0
-	for _, v := range p.Pods {
-		if c := of(v); v != worst && c.Units > 0 {
-			pairs += c.Events * (c.Events - 1) / 2
-			even += (c.Units / rest.Units) * (c.Units / rest.Units)
-		}
+	for _, c := range pods {
+		pairs += c.Events * (c.Events - 1) / 2
+		even += (c.Units / rest.Units) * (c.Units / rest.Units)
 	}
 	expected := rest.Events * (rest.Events - 1) / 2 * even
 	clumps := (usual.phi - 1) / (rest.Events * even)

@@ -68,13 +68,18 @@ func StartMass(n int) float64 {
 
 // Add folds the log e-values of one interval, one per effect size. Values may
 // be capped or tempered: both only lower the expectation.
-func (m *Mixture) Add(logE []float64) {
+func (m *Mixture) Add(logE []float64) { m.AddOver(logE, 0) }
+
+// AddOver is Add of a mixture that is divided by a Discount whose logarithm is
+// discount: what has been explained away so far does not keep a component from
+// winning.
+func (m *Mixture) AddOver(logE []float64, discount float64) {
 	mass := StartMass(m.N)
 	m.N++
 	m.Spent += mass
 	mass = math.Log(mass / float64(len(m.Logs)))
 	for j, v := range logE {
-		m.Logs[j] = math.Min(logAdd(m.Logs[j], mass)+v, maxLog)
+		m.Logs[j] = math.Min(logAdd(m.Logs[j], mass)+v, maxLog+discount)
 	}
 }
 
