@@ -219,6 +219,7 @@ func (j *Judge) check(i int) Check {
 
 // settle decides the state of a check that can be tested.
 func (j *Judge) settle(i int, c *Check) {
+	t := &j.tests[i]
 	switch {
 	case slices.Contains(j.st.Outcome.Attributed, i):
 		c.State = CheckFailed
@@ -229,8 +230,10 @@ func (j *Judge) settle(i int, c *Check) {
 	case c.LogEvidence > math.Log(suspicion):
 		c.State, c.Note = CheckInconclusive, "there is some evidence of harm"
 	case j.cfg.Rule == RuleSequential && j.st.Tests[i].e() > suspicion && j.st.Agreement[i]*suspicion < 1:
-		_, pod := j.agreement(&j.tests[i])
+		_, pod := j.agreement(t)
 		c.Note = fmt.Sprintf("nearly all evidence of harm is of one of the canary's pods, %s; the version runs on all of them", pod)
+	case j.cfg.Rule == RuleSequential && t.kind != kindMean && j.st.Tests[i].Disc.Log() > 0 && j.st.Tests[i].Mix.E() > suspicion:
+		c.Note = "stable's own pods differ so much that an unlucky one looks like this"
 	case i == 0 && j.cfg.Rule == RuleSequential && !j.st.Outcome.Passed && j.st.Outcome.Decision == Continue:
 		c.State, c.Note = CheckInconclusive, "an excess of errors is not yet excluded"
 	}

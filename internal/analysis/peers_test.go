@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 )
@@ -110,6 +111,15 @@ func TestUnevenIncident(t *testing.T) {
 				if j.st.Outcome.Decision == Rollback {
 					break
 				}
+			}
+			note := ""
+			for _, check := range j.Verdict().Checks {
+				if check.Metric == MetricErrorRate && check.Route == "" {
+					note = check.Note
+				}
+			}
+			if strings.Contains(note, "stable's own pods differ") != (c.want == Continue) {
+				t.Errorf("the error check's note %q", note)
 			}
 			if got := j.st.Outcome; got.Decision != c.want {
 				t.Errorf("%s (%s) at %s, want %s: evidence %.3g", got.Decision, got.Message, j.st.Last.Sub(epoch), c.want, got.E)
