@@ -31,7 +31,7 @@ func main() {
 func run(args []string, out, progress io.Writer) error {
 	fs := flag.NewFlagSet("canary", flag.ContinueOnError)
 	fs.SetOutput(progress)
-	quick := fs.Bool("quick", false, "a few trials of the cells at 100 requests/s (about a minute)")
+	quick := fs.Bool("quick", false, "one trial of the cells at 100 requests/s (about a minute)")
 	full := fs.Bool("full", false, "1000 trials of every cell (hours)")
 	trials := fs.Int("trials", 0, "trials per cell; overrides -quick and -full")
 	seed := fs.Uint64("seed", 1, "seed of the draws")
@@ -48,7 +48,7 @@ func run(args []string, out, progress io.Writer) error {
 	case *trials > 0:
 		n = *trials
 	case *quick:
-		n = 4
+		n = 1
 		if *rps == 0 {
 			*rps = 100
 		}
