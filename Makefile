@@ -50,7 +50,7 @@ release: build ## build dist/: binaries for all platforms (PLATFORMS), SBOMs, ma
 	@for p in $(PLATFORMS); do os=$${p%/*} arch=$${p#*/} suffix=; [ $$os != windows ] || suffix=.exe; \
 	out=dist/fairlead_$(VERSION)_$${os}_$$arch$$suffix; echo "$$out"; \
 	GOOS=$$os GOARCH=$$arch go build -trimpath -ldflags '$(LDFLAGS)' -o $$out ./cmd/fairlead; done
-	go run ./release/sbom dist/fairlead_$(VERSION)_*_*[46] dist/*.exe
+	go run ./release/sbom $$(find dist -maxdepth 1 -type f | sort)
 	for s in bash zsh fish powershell; do bin/fairlead completion $$s > dist/fairlead_$(VERSION)_doc/completions/fairlead.$$s; done
 	SOURCE_DATE_EPOCH=$(EPOCH) go run ./docs/generate -man dist/fairlead_$(VERSION)_doc/man
 	cp LICENSE CHANGELOG.md dist/fairlead_$(VERSION)_doc

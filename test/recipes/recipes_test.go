@@ -26,7 +26,7 @@ var (
 func tools(t *testing.T) string {
 	t.Helper()
 	bin := t.TempDir()
-	build := exec.Command("go", "build", "-o", filepath.Join(bin, "fairlead"), "./cmd/fairlead")
+	build := exec.Command("go", "build", "-trimpath", "-o", filepath.Join(bin, "fairlead"), "./cmd/fairlead")
 	build.Dir, build.Env = filepath.Join("..", ".."), append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
