@@ -89,7 +89,6 @@ require (
 	github.com/fsnotify/fsnotify v1.10.1 // indirect
 	github.com/russross/blackfriday/v2 v2.1.0 // indirect
 	go.opentelemetry.io/contrib/bridges/otelslog v0.21.0 // indirect
-	go.opentelemetry.io/contrib/bridges/prometheus v0.72.0 // indirect
 	go.opentelemetry.io/contrib/exporters/autoexport v0.72.0 // indirect
 	go.opentelemetry.io/otel/exporters/prometheus v0.69.0 // indirect
 	gomodules.xyz/jsonpatch/v2 v2.4.0 // indirect
@@ -276,6 +275,7 @@ require (
 require (
 	fairlead.dev/fairlead/telemetry v0.0.0
 	github.com/creack/pty v1.1.24
+	go.opentelemetry.io/contrib/bridges/prometheus v0.72.0
 	k8s.io/apiextensions-apiserver v0.37.0
 )
 

@@ -216,4 +216,35 @@ type Progress struct {
 	// +listType=atomic
 	// +optional
 	Gates []metav1.MicroTime `json:"gates,omitempty"`
+	// Untold are the newest changes, oldest first, for some seconds: a controller
+	// that begins then tells them again, should the one before not have come to it.
+	// +kubebuilder:validation:MaxItems=8
+	// +listType=atomic
+	// +optional
+	Untold []Turn `json:"untold,omitempty"`
+}
+
+// MaxUntold bounds the changes in status that may have to be told again.
+const MaxUntold = 8
+
+// Turn is a change of phase, step or gate: when, and what was before it.
+type Turn struct {
+	// At is when it was decided.
+	At metav1.MicroTime `json:"at"`
+	// Message says what was decided.
+	// +kubebuilder:validation:MaxLength=4096
+	// +optional
+	Message string `json:"message,omitempty"`
+	// Phase before it.
+	// +optional
+	Phase string `json:"phase,omitempty"`
+	// Step before it, as an index into steps.
+	// +optional
+	Step int32 `json:"step,omitempty"`
+	// PhaseStarted is when the phase before it began.
+	// +optional
+	PhaseStarted *metav1.MicroTime `json:"phaseStarted,omitempty"`
+	// GateStarted is when the gate before it began.
+	// +optional
+	GateStarted *metav1.MicroTime `json:"gateStarted,omitempty"`
 }

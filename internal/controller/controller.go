@@ -171,7 +171,7 @@ func setUp(mgr manager.Manager, o Options) error {
 		c.Watch(source.Kind[client.Object](mgr.GetCache(), &appsv1.StatefulSet{}, handler.EnqueueRequestsFromMapFunc(r.enqueue(indexClaims, "StatefulSet")))),
 		c.Watch(source.Kind[client.Object](mgr.GetCache(), &corev1.Service{}, handler.EnqueueRequestsFromMapFunc(r.enqueue(indexReads, "Service")))),
 		c.Watch(source.Channel(woken, handler.TypedEnqueueRequestsFromMapFunc(same))),
-		mgr.Add(r.looks), mgr.Add(r.tell),
+		mgr.Add(r.looks), mgr.Add(r.tell), mgr.Add(metricsSender{o.Emitter}),
 	)
 }
 
@@ -184,7 +184,7 @@ func newReconciler(c client.Client, reader client.Reader, recorder events.EventR
 		hooks: newHooks(c, reader),
 		tell: &teller{
 			events: recorder, emitter: o.Emitter, sources: src, notify: o.Notify, cluster: o.Cluster, driver: o.Driver, wake: wake,
-			tasks: make(chan func(context.Context), maxTasks), said: map[types.NamespacedName]said{}, found: map[types.NamespacedName]*explained{},
+			tasks: make(chan func(context.Context), maxTasks), said: map[types.NamespacedName]said{}, found: map[types.NamespacedName]*explained{}, met: map[types.NamespacedName]bool{},
 		},
 		now: time.Now, drain: o.Drain, since: map[types.NamespacedName]weightSince{}, ready: map[types.NamespacedName]readySince{},
 	}

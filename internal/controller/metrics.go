@@ -1,19 +1,23 @@
 package controller
 
 import (
+	"context"
+	"fmt"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
+	bridge "go.opentelemetry.io/contrib/bridges/prometheus"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"fairlead.dev/fairlead/api/v1alpha1"
+	"fairlead.dev/fairlead/internal/emit"
 	"fairlead.dev/fairlead/internal/rollout"
 )
 
 // Metrics of rollouts, beside controller-runtime's own at /metrics.
 var (
-	metricPhase = gauge("phase", "1 for the rollout's phase; Idle before the first.", "phase")
+	metricPhase = gauge("phase", "1 for the rollout's phase, 0 for the others; Idle before the first.", "phase")
 	// Weights in percent.
 	metricDesired  = gauge("weight_desired", "Percent of the traffic that the rollout wants the canary to have.")
 	metricObserved = gauge("weight_observed", "Percent of the traffic that the route gives the canary.")
@@ -45,13 +49,34 @@ func gauge(name, help string, labels ...string) *prometheus.GaugeVec {
 // registerMetrics adds the metrics to what the manager serves. Registering
 // twice, as two controllers in one process would, is harmless.
 func registerMetrics() {
-	collectors := []prometheus.Collector{metricDuration, metricRetreat, metricLook}
-	for _, g := range gauges {
-		collectors = append(collectors, g)
-	}
-	for _, c := range collectors {
+	for _, c := range collectors() {
 		_ = metrics.Registry.Register(c) // AlreadyRegisteredError: it is ours
 	}
+}
+
+func collectors() []prometheus.Collector {
+	all := []prometheus.Collector{metricDuration, metricRetreat, metricLook}
+	for _, g := range gauges {
+		all = append(all, g)
+	}
+	return all
+}
+
+// metricsSender exports the metrics of rollouts over OTLP, under the names that
+// they have at /metrics. It runs in the leader alone: another controller knows
+// of no rollout.
+type metricsSender struct{ emitter *emit.Emitter }
+
+// Start exports until ctx ends.
+func (m metricsSender) Start(ctx context.Context) error {
+	rollouts := prometheus.NewRegistry()
+	for _, c := range collectors() {
+		if err := rollouts.Register(c); err != nil {
+			return fmt.Errorf("metrics of rollouts: %w", err)
+		}
+	}
+	m.emitter.Produce(ctx, bridge.NewMetricProducer(bridge.WithGatherer(rollouts)))
+	return nil
 }
 
 func forgetMetrics(key types.NamespacedName) {
@@ -63,12 +88,13 @@ func forgetMetrics(key types.NamespacedName) {
 // measure sets the gauges of a CanaryRelease.
 func measure(cr *v1alpha1.CanaryRelease, s *scene, a rollout.Action) {
 	ns, name := cr.Namespace, cr.Name
-	for _, phase := range phases { // by name: DeletePartialMatch goes through those of all CanaryReleases
-		if phase != a.State.Phase {
-			metricPhase.DeleteLabelValues(ns, name, phaseText(phase))
+	for _, phase := range phases {
+		is := 0.0
+		if phase == a.State.Phase {
+			is = 1
 		}
+		metricPhase.WithLabelValues(ns, name, phaseText(phase)).Set(is)
 	}
-	metricPhase.WithLabelValues(ns, name, phaseText(a.State.Phase)).Set(1)
 	metricObserved.WithLabelValues(ns, name).Set(float64(s.route.Weight))
 	if cr.Status.DesiredWeight != nil {
 		metricDesired.WithLabelValues(ns, name).Set(float64(*cr.Status.DesiredWeight))

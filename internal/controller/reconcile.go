@@ -120,6 +120,7 @@ func (r *Reconciler) drive(ctx context.Context, cr *v1alpha1.CanaryRelease) (rec
 		if s.refused != nil {
 			return r.refuse(ctx, cr, s)
 		}
+		r.tell.retell(cr, s)
 		action := rollout.Decide(s.plan, s.state, s.seen)
 		if err := r.persist(ctx, cr, s, action); err != nil {
 			return reconcile.Result{}, err
@@ -129,6 +130,9 @@ func (r *Reconciler) drive(ctx context.Context, cr *v1alpha1.CanaryRelease) (rec
 			return reconcile.Result{}, err
 		}
 		if goOn := action.Kind == rollout.ActNext || action.Kind == rollout.ActWebhook; wait > 0 || !goOn {
+			if forget := tellAgainIn(cr.Status.Progress, r.now()); forget > 0 && (wait == 0 || forget < wait) {
+				wait = forget
+			}
 			return reconcile.Result{RequeueAfter: wait}, nil
 		}
 	}

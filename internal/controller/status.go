@@ -25,6 +25,7 @@ func (r *Reconciler) persist(ctx context.Context, cr *v1alpha1.CanaryRelease, s 
 	st := &cr.Status
 	st.ObservedGeneration = cr.Generation
 	st.Progress = progressOf(before.Progress, a.State)
+	st.Progress.Untold = untold(before.Progress, s.state, a.State, a.Message, s.seen.Now)
 	st.Phase = string(a.State.Phase)
 	st.Step = stepText(a.State, s.plan)
 	st.Reason, st.Message = string(a.Reason), cut(a.Message)

@@ -49,6 +49,7 @@ type teller struct {
 	mu    sync.Mutex
 	said  map[types.NamespacedName]said
 	found map[types.NamespacedName]*explained
+	met   map[types.NamespacedName]bool // by this process
 }
 
 // said is what was last recorded of a rollout.
@@ -95,28 +96,46 @@ func (t *teller) decided(ctx context.Context, cr *v1alpha1.CanaryRelease, s *sce
 		after.Phase, after.PhaseStarted = rollout.PhaseRolledBack, s.seen.Now
 		a.State, a.Reason, a.Message = after, before.Reason, before.Message
 	}
+	if ends(before, after) {
+		metricDuration.WithLabelValues(string(after.Phase)).Observe(s.seen.Now.Sub(after.Started).Seconds())
+	}
+	t.turned(cr, s, turn{before: before, after: after, message: a.Message, at: s.seen.Now})
 	switch {
-	case begins(before, after):
-		t.event(cr, corev1.EventTypeNormal, "RolloutStarted", "Start", "rolling out %s (stable runs %s)", orUnknown(cr.Status.CanaryVersion), orUnknown(cr.Status.StableVersion))
-	case after.Phase == rollout.PhaseRollingBack && before.Phase != after.Phase:
-		t.event(cr, corev1.EventTypeWarning, string(after.Reason), "RollBack", "rolling back at step %s: %s", cr.Status.Step, after.Message)
-		t.step(cr, s, before, after.Message)
-		t.explain(cr, before)
-	case after.Phase == rollout.PhaseProgressing && after.Step > before.Step, after.Phase == rollout.PhasePromoting && before.Phase == rollout.PhaseProgressing:
-		t.event(cr, corev1.EventTypeNormal, "StepPassed", "Advance", "%s", a.Message)
-		t.step(cr, s, before, "")
-	case !after.GateStarted.IsZero() && before.GateStarted.IsZero():
-		t.event(cr, corev1.EventTypeNormal, "GateStarted", "Gate", "%s", a.Message)
+	case turns(before, after):
 	case after.Contested && !before.Contested:
 		t.event(cr, corev1.EventTypeWarning, string(rollout.ReasonRouteContested), "Hold", "%s", a.Message)
 	case after.Reasserts > before.Reasserts:
 		t.event(cr, corev1.EventTypeWarning, "RouteChanged", "SetWeight", "%s", a.Message)
 	}
-	if after.Phase.Ended() && !before.Phase.Ended() && before.Phase != rollout.PhaseIdle {
-		t.ended(cr, s, after)
-	}
 	t.look(ctx, cr, s)
 	t.record(ctx, cr, s, a)
+}
+
+// ends reports whether a rollout ends.
+func ends(before, after rollout.State) bool {
+	return after.Phase.Ended() && !before.Phase.Ended() && before.Phase != rollout.PhaseIdle
+}
+
+// turned tells of a change in events, spans and messages. That may be told
+// twice: spans have ids that derive from the rollout.
+func (t *teller) turned(cr *v1alpha1.CanaryRelease, s *scene, c turn) {
+	before, after := c.before, c.after
+	switch {
+	case begins(before, after):
+		t.event(cr, corev1.EventTypeNormal, "RolloutStarted", "Start", "rolling out %s (stable runs %s)", orUnknown(cr.Status.CanaryVersion), orUnknown(cr.Status.StableVersion))
+	case after.Phase == rollout.PhaseRollingBack && before.Phase != after.Phase:
+		t.event(cr, corev1.EventTypeWarning, string(after.Reason), "RollBack", "rolling back at step %s: %s", cr.Status.Step, after.Message)
+		t.step(cr, s, c, after.Message)
+		t.explain(cr, before)
+	case after.Phase == rollout.PhaseProgressing && after.Step > before.Step, after.Phase == rollout.PhasePromoting && before.Phase == rollout.PhaseProgressing:
+		t.event(cr, corev1.EventTypeNormal, "StepPassed", "Advance", "%s", c.message)
+		t.step(cr, s, c, "")
+	case !after.GateStarted.IsZero() && before.GateStarted.IsZero():
+		t.event(cr, corev1.EventTypeNormal, "GateStarted", "Gate", "%s", c.message)
+	}
+	if ends(before, after) {
+		t.ended(cr, c)
+	}
 }
 
 // event records a Kubernetes event.
@@ -171,7 +190,8 @@ func (t *teller) attributes(cr *v1alpha1.CanaryRelease) []attribute.KeyValue {
 }
 
 // step writes the span of a step that has ended.
-func (t *teller) step(cr *v1alpha1.CanaryRelease, s *scene, before rollout.State, failed string) {
+func (t *teller) step(cr *v1alpha1.CanaryRelease, s *scene, c turn, failed string) {
+	before := c.before
 	if before.Phase != rollout.PhaseProgressing || before.Step >= len(s.plan.Steps) {
 		return
 	}
@@ -185,7 +205,7 @@ func (t *teller) step(cr *v1alpha1.CanaryRelease, s *scene, before rollout.State
 	if failed != "" {
 		span.SetStatus(codes.Error, failed)
 	}
-	span.End(trace.WithTimestamp(s.seen.Now))
+	span.End(trace.WithTimestamp(c.at))
 }
 
 // look writes the span of a look, once.
@@ -221,10 +241,12 @@ func (t *teller) forget(key types.NamespacedName) {
 	defer t.mu.Unlock()
 	delete(t.said, key)
 	delete(t.found, key)
+	delete(t.met, key)
 }
 
 // ended writes the rollout's own span and tells people.
-func (t *teller) ended(cr *v1alpha1.CanaryRelease, s *scene, after rollout.State) {
+func (t *teller) ended(cr *v1alpha1.CanaryRelease, c turn) {
+	after := c.after
 	failed := ""
 	kind, message := corev1.EventTypeNormal, after.Message
 	if after.Phase != rollout.PhaseSucceeded {
@@ -234,7 +256,6 @@ func (t *teller) ended(cr *v1alpha1.CanaryRelease, s *scene, after rollout.State
 		message += fmt.Sprintf("; the canary served %d requests, %d of them failed", v.CanaryRequests, v.CanaryErrors)
 	}
 	t.event(cr, kind, string(after.Phase), "End", "%s: %s%s", orUnknown(cr.Status.CanaryVersion), message, evidence(cr))
-	metricDuration.WithLabelValues(string(after.Phase)).Observe(s.seen.Now.Sub(after.Started).Seconds())
 	var links []trace.Link
 	if found := t.explanation(cr); found != nil {
 		links = judge.TraceLinks(found.Traces)
@@ -249,8 +270,8 @@ func (t *teller) ended(cr *v1alpha1.CanaryRelease, s *scene, after rollout.State
 	if failed != "" {
 		span.SetStatus(codes.Error, failed)
 	}
-	span.End(trace.WithTimestamp(s.seen.Now))
-	t.message(cr, s, after, message)
+	span.End(trace.WithTimestamp(c.at))
+	t.message(cr, c, message)
 }
 
 // record emits where the rollout is, at each change and each look.

@@ -13,12 +13,13 @@ import (
 )
 
 // message notifies people of a rollout's end.
-func (t *teller) message(cr *v1alpha1.CanaryRelease, s *scene, after rollout.State, text string) {
+func (t *teller) message(cr *v1alpha1.CanaryRelease, c turn, text string) {
+	after := c.after
 	names := map[rollout.Phase]string{
 		rollout.PhaseSucceeded: "CanaryPromoted", rollout.PhaseRolledBack: "CanaryRolledBack", rollout.PhasePromotionFailed: "CanaryPromotionFailed",
 	}
 	m := notify.Message{
-		Name: names[after.Phase], Severity: notify.SeverityInfo, StartsAt: s.seen.Now,
+		Name: names[after.Phase], Severity: notify.SeverityInfo, StartsAt: c.at,
 		Summary:     fmt.Sprintf("%s/%s: %s of %s", cr.Namespace, cr.Name, after.Phase, orUnknown(cr.Status.CanaryVersion)),
 		Description: text,
 		Labels:      map[string]string{"namespace": cr.Namespace, "canaryrelease": cr.Name, "service": cr.Spec.Service},

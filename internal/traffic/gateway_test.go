@@ -181,6 +181,11 @@ func TestHTTPRouteStates(t *testing.T) {
 			want:   State{OK: true, Writable: true}, preflight: []Code{CodeOwned},
 		},
 		{
+			reason: "Argo CD leaves the weights alone, as somebody says",
+			object: replace("{team: payments}", "{argocd.argoproj.io/tracking-id: 'shop:gateway/HTTPRoute:shop/checkout', fairlead.dev/weights-ignored: 'true'}"),
+			want:   State{OK: true, Writable: true},
+		},
+		{
 			reason: "Helm would set the weights back",
 			object: replace("{team: payments}", "{meta.helm.sh/release-name: checkout}"),
 			want:   State{OK: true, Writable: true}, preflight: []Code{CodeOwned},

@@ -105,6 +105,7 @@ func TestRolloutFaults(t *testing.T) {
   analysis: {scrapeInterval: 1s, window: 30s, history: 1m}
 `))
 	s.await("the controller to see that there is nothing to do", 20*time.Second, func() bool { return s.get().Status.Reason == "NothingToDo" })
+	s.ownedByOthers()
 	canary := func(version string, more ...string) {
 		s.apply(s.deployment("shop-canary", "canary", version, -1, more...))
 	}
@@ -177,6 +178,31 @@ func TestRolloutFaults(t *testing.T) {
 	if s.weight() != "0" {
 		t.Errorf("after its end the route gives the canary %s", s.weight())
 	}
+}
+
+// ownedByOthers: a stable or a route that Argo CD or Flux would set back is
+// refused, with what to do about it; and accepted once that is done.
+func (s *canaryScene) ownedByOthers() {
+	s.t.Helper()
+	refused := func(reason, text string) {
+		s.t.Helper()
+		s.await("refusal: "+text, 20*time.Second, func() bool {
+			status, why, message := s.condition(v1alpha1.ConditionAccepted)
+			return status == "False" && why == reason && strings.Contains(message, text)
+		})
+	}
+	accepted := func() {
+		s.t.Helper()
+		s.await("it to be accepted", 20*time.Second, func() bool { status, _, _ := s.condition(v1alpha1.ConditionAccepted); return status == "True" })
+	}
+	s.kubectl("-n", s.namespace, "label", "deployment", s.app, "kustomize.toolkit.fluxcd.io/name=shop")
+	refused("StableOwned", "which Flux Kustomization shop owns and would set back: promote with spec.promotion.strategy helm or external instead")
+	s.kubectl("-n", s.namespace, "label", "deployment", s.app, "kustomize.toolkit.fluxcd.io/name-")
+	accepted()
+	s.kubectl("-n", s.namespace, "annotate", "httproute", s.app, "argocd.argoproj.io/tracking-id=shop:gateway/HTTPRoute:shop/shop")
+	refused("RouteNotUsable", `would reset the weights: have it ignore differences in the weights, then annotate the route with fairlead.dev/weights-ignored: "true"`)
+	s.kubectl("-n", s.namespace, "annotate", "httproute", s.app, "fairlead.dev/weights-ignored=true")
+	accepted()
 }
 
 // A source of samples that is away holds the rollout, which says so; the

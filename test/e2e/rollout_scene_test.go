@@ -223,7 +223,7 @@ func (s *canaryScene) startController(more ...string) {
 		"controller", "--kubeconfig", s.kubeconfig, "--namespace", s.namespace, "--leader-namespace", s.namespace, "--lease-duration", "3s", "--server", s.server,
 		"--metrics", "0", "--health", "0", "--drain", "5s",
 	}
-	s.controller = s.background([]string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + s.otlp}, append(args, more...)...)
+	s.controller = s.background([]string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + s.otlp, "OTEL_METRIC_EXPORT_INTERVAL=1000"}, append(args, more...)...)
 }
 
 // killController ends it as a node that goes does.

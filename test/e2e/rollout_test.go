@@ -4,9 +4,12 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -103,6 +106,8 @@ func TestRolloutOfABadCanary(t *testing.T) {
 		}
 	}
 
+	s.measured()
+
 	// The server has the rollout, and all of it is one trace.
 	var record struct {
 		Rollout struct {
@@ -120,6 +125,41 @@ func TestRolloutOfABadCanary(t *testing.T) {
 		spans = string(trace)
 		return found && strings.Contains(spans, `"rollout.failed_checks"`) && strings.Contains(spans, `"canary.rollout"`) && strings.Contains(spans, `"canary.step"`) && strings.Contains(spans, `"canary.analysis"`)
 	})
+}
+
+// measured asks the server's PromQL for what the controller has sent over OTLP
+// of a canary that was rolled back.
+func (s *canaryScene) measured() {
+	s.t.Helper()
+	of := fmt.Sprintf(`{namespace=%q,name=%q}`, s.namespace, s.app)
+	for query, is := range map[string]func(float64) bool{
+		`fairlead_rollout_phase{phase="RolledBack",` + of[1:]:                                             func(v float64) bool { return v == 1 },
+		`fairlead_rollout_phase{phase="RollingBack",` + of[1:]:                                            func(v float64) bool { return v == 0 },
+		"max_over_time(fairlead_rollout_weight_desired" + of + "[10m])":                                   func(v float64) bool { return v == 5 },
+		"max_over_time(fairlead_rollout_weight_observed" + of + "[10m])":                                  func(v float64) bool { return v == 5 },
+		"fairlead_rollout_weight_observed" + of:                                                           func(v float64) bool { return v == 0 },
+		"fairlead_rollout_analysis_available" + of:                                                        func(v float64) bool { return v == 1 },
+		`fairlead_rollout_check_value{metric="error_rate",track="canary",` + of[1:]:                       func(v float64) bool { return v > 0.01 },
+		`fairlead_rollout_check_threshold{metric="error_rate",` + of[1:]:                                  func(v float64) bool { return v > 0 && v < 0.01 },
+		`sum(fairlead_rollout_duration_seconds_count{outcome="RolledBack",service_name=~".*controller"})`: func(v float64) bool { return v == 1 },
+		`sum(fairlead_rollout_duration_seconds_sum{outcome="RolledBack"})`:                                func(v float64) bool { return v > 10 },
+	} {
+		var answer struct {
+			Data struct {
+				Result []struct {
+					Value [2]any `json:"value"`
+				} `json:"result"`
+			} `json:"data"`
+		}
+		s.await("PromQL to know "+query, 20*time.Second, func() bool {
+			if !s.ask("/prometheus/api/v1/query?query="+url.QueryEscape(query), &answer) || len(answer.Data.Result) != 1 {
+				return false
+			}
+			text, _ := answer.Data.Result[0].Value[1].(string)
+			v, err := strconv.ParseFloat(text, 64)
+			return err == nil && is(v)
+		})
+	}
 }
 
 // inbox is a receiver of notifications.
@@ -176,37 +216,4 @@ func (s *canaryScene) ask(path string, into any) bool {
 	}
 	defer resp.Body.Close()
 	return resp.StatusCode == http.StatusOK && json.NewDecoder(resp.Body).Decode(into) == nil
-}
-
-// The same good canary with the controller killed three times, once in a gate,
-// once between two, once while stable is upgraded.
-func TestRolloutSurvivesItsController(t *testing.T) {
-	t.Parallel()
-	s := newCanaryScene(t)
-	stop := s.users(100)
-	s.startController()
-	s.apply(s.canaryRelease(shortGates))
-	s.await("the controller to see that there is nothing to do", 20*time.Second, func() bool { return s.get().Status.Reason == "NothingToDo" })
-	s.apply(s.deployment("shop-canary", "canary", "2.0.0", -1))
-	kill := func(when string, is func() bool) {
-		s.await(when, 2*time.Minute, is)
-		s.killController()
-		before := s.get().Status
-		time.Sleep(2 * time.Second)
-		s.startController()
-		t.Logf("killed %s, in phase %s at step %s", when, before.Phase, before.Step)
-	}
-	kill("in the first gate", func() bool { st := s.get().Status; return st.Verdict != nil && st.Verdict.CanaryRequests > 30 })
-	kill("on the way to the second step", func() bool { return s.get().Status.Step == "2/4" })
-	id := s.get().Status.RolloutID
-	kill("while stable is upgraded", func() bool { return s.get().Status.Phase == "Promoting" })
-	cr := s.awaitPhase("Succeeded", 2*time.Minute)
-	stats := stop()
-	t.Logf("%d requests, %d failed", stats.Sent, stats.Failed)
-	if stats.Failed != 0 {
-		t.Errorf("%d of %d requests failed", stats.Failed, stats.Sent)
-	}
-	if cr.Status.RolloutID != id || cr.Status.Progress.Attempt != 1 {
-		t.Errorf("the rollout %s began again as %s", id, cr.Status.RolloutID)
-	}
 }

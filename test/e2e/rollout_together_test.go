@@ -90,6 +90,7 @@ func (s *canaryScene) promotionFails() {
 		s.t.Errorf("a promotion that fails: reason %s, weight %s, message %s", cr.Status.Reason, s.weight(), cr.Status.Message)
 	}
 	s.t.Logf("it says: %s", cr.Status.Message)
+	s.kill("in a failed promotion, and in whatever the others are in", s.phaseIs("PromotionFailed"))
 	s.await("the canary to serve", 20*time.Second, func() bool { return s.visit() == "200 2.0.0" })
 	s.kubectl("label", "nodes", "--all", label+"=yes")
 	s.annotate(v1alpha1.AnnotationRetry, "1")
