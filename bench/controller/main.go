@@ -7,6 +7,9 @@
 //	go build -o bin/bench-controller ./bench/controller
 //	bin/cluster run --no-gateway -- bin/bench-controller -fairlead bin/fairlead \
 //	    -gateway-crds "$(cd test/cluster && go list -m -f '{{.Dir}}' sigs.k8s.io/gateway-api)/config/crd/standard"
+//
+// With -flagger and -flagger-crd, that program and the file with its CRDs, it
+// also measures what canaries cost that stand still, of both (make flagger).
 package main
 
 import (
@@ -27,12 +30,35 @@ func main() {
 	small := flag.Int("small", 100, "CanaryReleases of the first measurement")
 	large := flag.Int("large", 1000, "CanaryReleases of the second")
 	rounds := flag.Int("rounds", 3, "how often each CanaryRelease is reconciled")
+	flagger := flag.String("flagger", "", "Flagger's binary, to measure beside")
+	flaggerCRD := flag.String("flagger-crd", "", "file with its CRDs")
+	beside := flag.Int("beside", 100, "canaries of the comparison with Flagger")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *fairlead, *crds, []int{*small, *large}, *rounds); err != nil {
+	var err error
+	if *flagger != "" {
+		err = runBeside(ctx, *fairlead, *crds, *flagger, *flaggerCRD, *beside)
+	} else {
+		err = run(ctx, *fairlead, *crds, []int{*small, *large}, *rounds)
+	}
+	if err != nil {
 		log.Fatal("bench: ", err)
 	}
+}
+
+func runBeside(ctx context.Context, fairlead, crds, flagger, flaggerCRD string, n int) error {
+	if err := install(ctx, fairlead, crds); err != nil {
+		return err
+	}
+	w, err := newWorld()
+	if err != nil {
+		return err
+	}
+	if err := w.grow(ctx, n); err != nil {
+		return err
+	}
+	return w.besideFlagger(ctx, fairlead, flagger, flaggerCRD, n)
 }
 
 func run(ctx context.Context, fairlead, crds string, sizes []int, rounds int) error {

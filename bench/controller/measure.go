@@ -3,7 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/http"
+	"io"
 	"os"
 	"os/exec"
 	"strconv"
@@ -103,17 +103,12 @@ func settled(ctx context.Context, atLeast float64) error {
 const reconcileTime = "controller_runtime_reconcile_time_seconds"
 
 func scrape(ctx context.Context) (map[string]*dto.MetricFamily, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+metricsAddress+"/metrics", nil)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
+	return scrapeFrom(ctx, "http://"+metricsAddress+"/metrics")
+}
+
+func parse(text io.Reader) (map[string]*dto.MetricFamily, error) {
 	parser := expfmt.NewTextParser(model.UTF8Validation)
-	return parser.TextToMetricFamilies(resp.Body)
+	return parser.TextToMetricFamilies(text)
 }
 
 func sum(families map[string]*dto.MetricFamily, name string) float64 {
