@@ -20,7 +20,7 @@ func TestIntegrationValidate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	binary := filepath.Join(cache, "fairlead", "tools", "collector-v0.111.0")
+	binary := filepath.Join(cache, "fairlead", "tools", "collector-v0.111.0-objects")
 	if _, err := os.Stat(binary); err != nil {
 		t.Skipf("SKIPPED: no %s; `make collector` builds it", binary)
 	}

@@ -28,6 +28,7 @@ type ingest struct {
 	refuse func() error
 	stats  *stats
 	own    *ownTraces
+	events *knownEvents
 }
 
 func (in *ingest) consumers() otlp.Consumers {
@@ -52,12 +53,21 @@ func (in *ingest) logs(ctx context.Context, ld plog.Logs) error {
 			return unavailable(fmt.Errorf("%s: %w", p.Name, err))
 		}
 	}
-	return in.each(ctx, "logs", ld.LogRecordCount(), func(ctx context.Context, p Part) error {
+	sent := ld.LogRecordCount()
+	forget := in.events.keepNew(ld)
+	if sent > 0 && ld.LogRecordCount() == 0 {
+		return nil // all of it is kept already
+	}
+	err := in.each(ctx, "logs", ld.LogRecordCount(), func(ctx context.Context, p Part) error {
 		if p.Logs == nil {
 			return nil
 		}
 		return p.Logs(ctx, ld)
 	})
+	if err != nil {
+		forget()
+	}
+	return err
 }
 
 func (in *ingest) metrics(ctx context.Context, md pmetric.Metrics) error {

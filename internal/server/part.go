@@ -26,8 +26,8 @@ type Part struct {
 	// upstream sees it.
 	FilterMetrics func(context.Context, pmetric.Metrics) error
 
-	// JoinLogs may add attributes to records before any part or upstream sees
-	// them.
+	// JoinLogs may describe records and add attributes to them before any part
+	// or upstream sees them. Events that are known already are removed after it.
 	JoinLogs func(context.Context, plog.Logs) error
 
 	Traces  func(context.Context, ptrace.Traces) error

@@ -97,7 +97,7 @@ func Open(ctx context.Context, cfg *config.Server, opts Options) (*Server, error
 	if s.space, err = newSpace(cfg.Store.Dir, cfg.Store.MinFree, s.stats.free.Set); err != nil {
 		return nil, errors.Join(err, s.lock.release())
 	}
-	s.ingest = &ingest{refuse: s.space.low, stats: s.stats}
+	s.ingest = &ingest{refuse: s.space.low, stats: s.stats, events: newKnownEvents()}
 	if err := s.assemble(ctx); err != nil {
 		return nil, errors.Join(err, s.close())
 	}

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
 	"fairlead.dev/fairlead/internal/release"
 	"fairlead.dev/fairlead/internal/store/otlpwire"
 	"fairlead.dev/fairlead/internal/store/segment"
@@ -164,7 +166,7 @@ func eventOf(l telemetry.Log) event {
 		return ""
 	}
 	e := event{
-		At: l.Time(), Type: "Normal", Reason: text("k8s.event.reason"), Message: l.Body().AsString(),
+		At: l.Time(), Type: "Normal", Reason: text("k8s.event.reason"), Message: messageOf(l.Body()),
 		Kind: text("k8s.object.kind"), Name: text("k8s.object.name"), Cluster: text(release.AttrCluster), Namespace: text("k8s.namespace.name"),
 		Release: text(release.AttrRelease), Operation: text(release.AttrID), Count: 1,
 	}
@@ -181,6 +183,24 @@ func eventOf(l telemetry.Log) event {
 		e.TraceID = id.String()
 	}
 	return e
+}
+
+// messageOf returns what an event says: the body, or, where that is the event
+// itself (the Collector's k8sobjects receiver), its message.
+func messageOf(body pcommon.Value) string {
+	if body.Type() != pcommon.ValueTypeMap {
+		return body.AsString()
+	}
+	event := body.Map()
+	if inner, ok := event.Get("object"); ok && inner.Type() == pcommon.ValueTypeMap {
+		event = inner.Map()
+	}
+	for _, key := range []string{"message", "note"} {
+		if v, ok := event.Get(key); ok {
+			return v.AsString()
+		}
+	}
+	return body.AsString()
 }
 
 // attribute is the record's own attribute, or else its resource's, as text; ""

@@ -7,6 +7,7 @@ import (
 
 	"github.com/open-telemetry/opentelemetry-collector-contrib/processor/resourceprocessor"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/receiver/k8seventsreceiver"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/receiver/k8sobjectsreceiver"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/confmap/provider/envprovider"
@@ -36,7 +37,7 @@ func main() {
 }
 
 func factories() (f otelcol.Factories, err error) {
-	if f.Receivers, err = receiver.MakeFactoryMap(otlpreceiver.NewFactory(), k8seventsreceiver.NewFactory()); err != nil {
+	if f.Receivers, err = receiver.MakeFactoryMap(otlpreceiver.NewFactory(), k8seventsreceiver.NewFactory(), k8sobjectsreceiver.NewFactory()); err != nil {
 		return f, err
 	}
 	if f.Processors, err = processor.MakeFactoryMap(batchprocessor.NewFactory(), memorylimiterprocessor.NewFactory(), resourceprocessor.NewFactory()); err != nil {

@@ -122,7 +122,7 @@ func TestCollectorsEventsAreJoined(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	binary := filepath.Join(cache, "fairlead", "tools", "collector-v0.111.0")
+	binary := filepath.Join(cache, "fairlead", "tools", "collector-v0.111.0-objects")
 	if _, err := os.Stat(binary); err != nil {
 		t.Skipf("no Collector: make collector (%v)", err)
 	}

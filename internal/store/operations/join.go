@@ -35,8 +35,10 @@ func (w *writer) objects(op release.Operation) error {
 // OpenTelemetry Collector's k8s_events and k8sobjects receivers send such) with
 // the release, revision, operation and trace that their object belongs to: by
 // the manifests of recorded operations, and the names that controllers make
-// from those of their objects. Records whose object is not known stay as they are.
+// from those of their objects. Records whose object is not known stay without.
+// What k8sobjects sends is described as k8s_events does it; see [describeObjects].
 func (s *Store) JoinEvents(ctx context.Context, ld plog.Logs) error {
+	describeObjects(ld)
 	j := joiner{store: s, found: make(map[eventObject]*release.Operation)}
 	for _, rl := range ld.ResourceLogs().All() {
 		for _, sl := range rl.ScopeLogs().All() {
@@ -75,23 +77,7 @@ func objectOfEvent(res pcommon.Map, rec plog.LogRecord) (o eventObject, ok bool)
 		}
 		return o, o.name != "" && o.namespace != ""
 	}
-	if rec.Body().Type() != pcommon.ValueTypeMap {
-		return o, false
-	}
-	// k8sobjects: the object itself, in a watch's envelope or as it is.
-	event := rec.Body().Map()
-	if inner, wrapped := event.Get("object"); wrapped && inner.Type() == pcommon.ValueTypeMap {
-		event = inner.Map()
-	}
-	if text(event, "kind") != "Event" {
-		return o, false
-	}
-	for _, field := range []string{"involvedObject", "regarding"} {
-		if ref, has := event.Get(field); has && ref.Type() == pcommon.ValueTypeMap {
-			o.kind, o.name, o.namespace = text(ref.Map(), "kind"), text(ref.Map(), "name"), text(ref.Map(), "namespace")
-		}
-	}
-	return o, o.kind != "" && o.name != "" && o.namespace != ""
+	return o, false
 }
 
 // owners are the objects that may have made the object, itself first: a

@@ -35,7 +35,13 @@ func objectRecord(namespace, kind, name string) (plog.Logs, plog.LogRecord) {
 	body := rec.Body().SetEmptyMap()
 	body.PutStr("type", "ADDED")
 	event := body.PutEmptyMap("object")
+	event.PutStr("apiVersion", "events.k8s.io/v1")
 	event.PutStr("kind", "Event")
+	event.PutStr("reason", "BackOff")
+	event.PutStr("type", "Warning")
+	event.PutStr("eventTime", "2026-03-01T12:00:00.000000Z")
+	event.PutInt("deprecatedCount", 7)
+	event.PutEmptyMap("metadata").PutStr("uid", "7a1c2c0e")
 	event.PutStr("note", "Back-off restarting failed container")
 	regarding := event.PutEmptyMap("regarding")
 	regarding.PutStr("kind", kind)
@@ -97,8 +103,29 @@ func TestJoinEvents(t *testing.T) {
 		})
 	}
 	ld, rec := objectRecord("shop", "Pod", "db-0")
-	if err := s.JoinEvents(t.Context(), ld); err != nil || text(rec.Attributes(), release.AttrRelease) != "web" {
-		t.Errorf("k8sobjects: release %q (%v)", text(rec.Attributes(), release.AttrRelease), err)
+	strange := ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().AppendEmpty()
+	strange.Body().SetStr("no event")
+	if err := s.JoinEvents(t.Context(), ld); err != nil {
+		t.Fatal(err)
+	}
+	if n := ld.ResourceLogs().Len(); n != 2 || ld.LogRecordCount() != 2 {
+		t.Fatalf("k8sobjects: %d resources with %d records, want one for the event and one for the rest", n, ld.LogRecordCount())
+	}
+	rec = ld.ResourceLogs().At(1).ScopeLogs().At(0).LogRecords().At(0)
+	for key, want := range map[string]string{
+		release.AttrRelease: "web", "k8s.event.reason": "BackOff", "k8s.event.uid": "7a1c2c0e", "k8s.event.count": "7", "k8s.namespace.name": "shop",
+	} {
+		if got := text(rec.Attributes(), key); got != want {
+			t.Errorf("k8sobjects: %s = %q, want %q", key, got, want)
+		}
+	}
+	if kind := text(ld.ResourceLogs().At(1).Resource().Attributes(), "k8s.object.kind"); kind != "Pod" || rec.SeverityText() != "Warning" || rec.Timestamp().AsTime().Year() != 2026 {
+		t.Errorf("k8sobjects: an event of a %q, %s, at %s", kind, rec.SeverityText(), rec.Timestamp().AsTime())
+	}
+	ld, rec = objectRecord("shop", "Pod", "db-0")
+	rec.Body().Map().PutStr("type", "DELETED")
+	if err := s.JoinEvents(t.Context(), ld); err != nil || text(rec.Attributes(), "k8s.event.reason") != "" {
+		t.Errorf("an event that expired is told as one (%v)", err)
 	}
 	record("east", "web", "", release.KindUninstall, 3, release.StateSucceeded)
 	ld, rec = eventRecord("east", "shop", "Pod", "db-0")
