@@ -44,7 +44,8 @@ type agent struct {
 	closed   map[string]bool      // operations that were closed for a silent wrapper
 	caughtUp bool
 	missing  []string
-	checked  time.Time // of missing
+	skew     time.Duration // of the API server's clock, as it was said
+	checked  time.Time     // of missing
 	cleaned  time.Time
 }
 
@@ -428,6 +429,22 @@ func (a *agent) sayMissing(now time.Time, watch *kube.ClaimWatch) {
 		}
 	}
 	a.missing = list
+	a.saySkew()
+}
+
+// saySkew says when the API server's clock and ours begin to differ, and when they
+// agree again.
+func (a *agent) saySkew() {
+	ahead := a.opts.Client.ClockAhead()
+	switch {
+	case (ahead - a.skew).Abs() < skewStep:
+		return
+	case ahead == 0:
+		a.opts.Logger.Info("the API server's clock and ours agree again")
+	default:
+		a.opts.Logger.Warn("clocks differ: durations of what began before we saw it are off by as much", "apiServerAhead", ahead.Round(time.Second).String())
+	}
+	a.skew = ahead
 }
 
 // clean lets go of the evidence of what has been told.

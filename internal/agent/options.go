@@ -93,6 +93,8 @@ const (
 	// keepFor is how long the evidence of an operation is kept after its end: a
 	// claim that expires is told from it.
 	keepFor = 3 * time.Minute
+	// skewStep is by how much the difference of clocks must change to be said.
+	skewStep = 2 * time.Second
 	// snapshotWait bounds the wait for a snapshot that is being taken.
 	snapshotWait = 3 * time.Second
 	// fetchers and qps read the newest record of thousands of releases at the

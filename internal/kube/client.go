@@ -83,6 +83,7 @@ type Client struct {
 	typed    kubernetes.Interface
 	metadata metadata.Interface
 	requests counter
+	clock    clock
 }
 
 // NewClient reads the kubeconfig and prepares a client. Without any
@@ -114,6 +115,7 @@ func NewClient(opts ClientOptions) (*Client, error) {
 	config.UserAgent = orDefault(opts.UserAgent, "fairlead")
 	config.WarningHandler = rest.NoWarnings{} // deprecations are Helm's to tell
 	config.Wrap(c.requests.wrap)
+	config.Wrap(c.clock.wrap)
 	config.Wrap(newFirstRequest().wrap)
 
 	if c.metadata, err = metadata.NewForConfig(config); err != nil {

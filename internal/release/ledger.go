@@ -88,7 +88,7 @@ func (l *Ledger) Observe(o Observation) {
 		e.previous, e.previousKnown = l.deployedBefore(r.Revision)
 		l.entries[r.Revision] = e
 		l.gone = false
-		l.abandon(r.Revision)
+		l.abandon(r.Revision, o.At)
 	}
 	if l.newest() == e {
 		l.last = e
@@ -113,10 +113,10 @@ func (l *Ledger) Observe(o Observation) {
 }
 
 // abandon ends the operations that were pending when a newer one began.
-func (l *Ledger) abandon(by int) {
+func (l *Ledger) abandon(by int, at time.Time) {
 	for _, e := range l.entries {
 		if e.revision < by && e.state == StateRunning {
-			e.state, e.ended = StateCancelled, lastSign(e)
+			e.state, e.ended = StateCancelled, apiTime(lastSign(e), at)
 			e.cause = "it was left " + e.status + ", and another operation took over"
 		}
 	}
@@ -260,7 +260,7 @@ func (l *Ledger) recall(now time.Time) {
 	if l.lost != nil {
 		if e := l.entries[l.lost.Revision]; e != nil && e.uid != l.lost.UID || e == nil && newest.revision < l.lost.Revision {
 			// Uninstalled and installed anew: everything of it is new.
-			old := &entry{revision: l.lost.Revision, uid: l.lost.UID, leaving: l.oldest().created, left: true, initial: true, state: StateSucceeded}
+			old := &entry{revision: l.lost.Revision, uid: l.lost.UID, leaving: apiTime(l.oldest().created, now), left: true, initial: true, state: StateSucceeded}
 			op := l.uninstall(old)
 			op.End = old.leaving
 			op.Extra = map[string]string{AttrRemoval: "records gone"}

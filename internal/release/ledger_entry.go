@@ -29,6 +29,7 @@ type entry struct {
 
 	leaving     time.Time // since when it is being uninstalled
 	left        bool      // uninstalled, history kept
+	leftSeen    time.Time // receipt of that
 	leavingTold State
 	undone      bool // the removal was begun by the install itself
 }
@@ -72,12 +73,12 @@ func (e *entry) turn(status string, o Observation) {
 		if e.leaving.IsZero() {
 			e.leaving = o.At
 			if o.Initial && !e.modified.IsZero() {
-				e.leaving = e.modified
+				e.leaving = apiTime(e.modified, o.At)
 			}
 			e.undone = e.undone || e.state == StateFailed && !e.ended.IsZero() && o.At.Sub(e.ended) <= byItself && e.kind() == KindInstall
 		}
 		if status == "uninstalled" {
-			e.left = true
+			e.left, e.leftSeen = true, o.At
 		}
 	}
 }
@@ -144,16 +145,17 @@ func (e *entry) leavingState() State {
 }
 
 // start is when the operation began: as it was received, or, of what was there
-// before, as the record says.
+// before, as the record says; never after it was received, for the clocks of Helm
+// and of the API server may be ahead of ours.
 func (e *entry) start() time.Time {
 	if !e.initial {
 		return e.seen
 	}
 	// The API server's time has whole seconds: two revisions may share one.
 	if b := e.body; b != nil && !b.LastDeployed.IsZero() && (!b.LastDeployed.Truncate(time.Second).After(e.created) || e.created.IsZero()) {
-		return b.LastDeployed
+		return apiTime(b.LastDeployed, e.seen)
 	}
-	return e.created
+	return apiTime(e.created, e.seen)
 }
 
 // end is when it ended.
@@ -165,9 +167,9 @@ func (e *entry) end() time.Time {
 		return time.Time{}
 	case !at.IsZero():
 	case e.status == "deployed" || e.status == "failed":
-		at = e.modified // Helm wrote the record last when it ended
+		at = apiTime(e.modified, e.seen) // Helm wrote the record last when it ended
 	default:
-		at = lastHook(e)
+		at = apiTime(lastHook(e), e.seen)
 	}
 	if at.Before(start) {
 		at = start

@@ -68,7 +68,9 @@ func TestLedgerOrdersWithinASecond(t *testing.T) {
 		s := sight{at: -50, revision: revision, status: status, initial: true, body: &Record{
 			FirstDeployed: second(-50), LastDeployed: second(-50).Add(time.Duration(revision) * 300 * time.Millisecond), Chart: "app",
 		}}
-		l.Observe(s.observation(ref))
+		o := s.observation(ref)
+		o.At = second(0) // when the observer listed them
+		l.Observe(o)
 	}
 	ops, _, _ := l.Due(second(0))
 	if len(ops) != 2 {

@@ -79,8 +79,8 @@ func (l *Ledger) uninstall(e *entry) Operation {
 	}
 	if e.left {
 		op.End = e.leaving
-		if e.status == "uninstalled" && e.modified.After(op.End) {
-			op.End = e.modified
+		if wrote := apiTime(e.modified, e.leftSeen); e.status == "uninstalled" && wrote.After(op.End) {
+			op.End = wrote
 		}
 	}
 	if e.state == StateSucceeded && e.revision > 0 {
