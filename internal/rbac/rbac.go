@@ -102,7 +102,8 @@ var Uses = []Use{
 	{Part: PartController, Where: InReleases, Group: "traefik.io", Resource: "traefikservices", Verbs: routes, Why: "weights of TraefikServices"},
 	{Part: PartController, Where: InOwn, Group: "coordination.k8s.io", Resource: "leases", Verbs: []string{"create"}, Why: "leader election"},
 	{Part: PartController, Where: InOwn, Group: "coordination.k8s.io", Resource: "leases", Verbs: []string{"get", "update"}, Names: []string{ControllerLeaderName}, Why: "leader election"},
-	{Part: PartController, Where: InOwn, Group: "events.k8s.io", Resource: "events", Verbs: []string{"create", "patch"}, Why: "events of the leader election"},
+	{Part: PartController, Where: InOwn, Group: "events.k8s.io", Resource: "events", Verbs: []string{"create", "patch"}, Why: "events of the controller itself"},
+	{Part: PartController, Where: InOwn, Resource: "events", Verbs: []string{"create", "patch"}, Why: "events of the leader election, which writes them to the core group"},
 
 	{Part: PartWrapper, Where: InReleases, Resource: "secrets", Verbs: watch, Storage: "secrets", Why: "revision, operation id, automatic rollback"},
 	{Part: PartWrapper, Where: InReleases, Resource: "configmaps", Verbs: watch, Storage: "configmaps", Why: "revision, operation id, automatic rollback"},

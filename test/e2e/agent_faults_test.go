@@ -3,11 +3,6 @@
 package e2e
 
 import (
-	"fmt"
-	"net/url"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -28,6 +23,7 @@ func TestAgentBehindATroubledAPI(t *testing.T) {
 	b.waitTold(s.namespace, "web", "install 1 succeeded")
 	b.waitTold(s.namespace, "gone", "install 1 succeeded")
 
+	proxy.ahead.Store(true)
 	proxy.busy.Store(true)
 	proxy.cut()
 	s.must("upgrade", "web", appChart, "--set", "replicas=0")
@@ -36,6 +32,10 @@ func TestAgentBehindATroubledAPI(t *testing.T) {
 		t.Errorf("the record of revision 2 was not read: chart %q", ops[1].Chart)
 	}
 	proxy.busy.Store(false)
+	p.waitLog("clocks differ")
+	if start := ops[1].Start; start == nil || start.After(time.Now()) || time.Since(*start) > 2*time.Minute {
+		t.Errorf("revision 2 began at %s", start)
+	}
 
 	proxy.blind(t, func() {
 		s.must("upgrade", "web", appChart, "--set", "replicas=0")
@@ -111,70 +111,6 @@ func TestAgentConfigMapStorage(t *testing.T) {
 		}
 		s.must("uninstall", "web")
 		b.waitTold(s.namespace, "web", append(told, "uninstall 3 succeeded")...)
-	})
-}
-
-// TestCollectorsEventsAreJoined leaves the events to a real OpenTelemetry
-// Collector: the server knows to which release they belong.
-func TestCollectorsEventsAreJoined(t *testing.T) {
-	t.Parallel()
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	binary := filepath.Join(cache, "fairlead", "tools", "collector-v0.111.0-objects")
-	if _, err := os.Stat(binary); err != nil {
-		t.Skipf("no Collector: make collector (%v)", err)
-	}
-	s := newScene(t, 4)
-	s.collector = nil
-	b := newBackend(t)
-	b.startAgent(s, dataDir(t), "--events", "off")
-	config := s.file("collector.yaml", fmt.Sprintf(`receivers:
-  k8s_events: {auth_type: kubeConfig, namespaces: [%s]}
-processors:
-  resource: {attributes: [{key: k8s.cluster.name, value: bed, action: upsert}]}
-exporters:
-  otlphttp: {endpoint: %q}
-service:
-  telemetry: {metrics: {level: none}}
-  pipelines:
-    logs: {receivers: [k8s_events], processors: [resource], exporters: [otlphttp]}
-`, s.namespace, b.otlp))
-	cmd := exec.Command(binary, "--config", config)
-	var log lockedBuffer
-	cmd.Stderr = &log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		_ = cmd.Wait()
-		if t.Failed() {
-			t.Logf("the Collector:\n%s", log.String())
-		}
-	})
-	s.must("install", "web", appChart, "--set", crash)
-	op := b.waitTold(s.namespace, "web", "install 1 succeeded")[0]
-	eventually(t, 60*time.Second, "the Collector's events, joined", func() string {
-		var answer struct {
-			Data struct {
-				Result []struct{ Stream map[string]string }
-			}
-		}
-		q := url.Values{"query": {fmt.Sprintf(`{service_name=~".+"} | helm_operation_id=%q | k8s_event_reason="BackOff"`, op.ID)}, "limit": {"50"}}
-		if err := b.get("/loki/api/v1/query_range?"+q.Encode(), &answer); err != nil {
-			return err.Error()
-		}
-		if len(answer.Data.Result) == 0 {
-			return "none"
-		}
-		for _, r := range answer.Data.Result {
-			if r.Stream["helm_release"] != "web" || r.Stream["helm_revision"] != "1" || r.Stream["trace_id"] != op.TraceID {
-				return fmt.Sprintf("stamped with %v, want trace %s", r.Stream, op.TraceID)
-			}
-		}
-		return ""
 	})
 }
 

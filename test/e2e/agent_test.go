@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
-	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -364,32 +363,4 @@ func TestAgentForeignBackend(t *testing.T) {
 		}
 		return ""
 	})
-}
-
-// TestAgentAPIServerRestart ends the API server under the agent: its watches
-// begin anew, and nothing is lost or told twice.
-func TestAgentAPIServerRestart(t *testing.T) {
-	ctl := os.Getenv("FAIRLEAD_TEST_CLUSTERCTL")
-	if ctl == "" || os.Getenv("FAIRLEAD_TEST_CLUSTER") == "" {
-		t.Skip("only on the test bed's own cluster: this stops its API server")
-	}
-	s := newScene(t, 3)
-	s.collector = nil
-	b := newBackend(t)
-	p := b.startAgent(s, dataDir(t))
-	s.must("install", "web", appChart, "--set", "replicas=0")
-	b.waitTold(s.namespace, "web", "install 1 succeeded")
-	component(t, ctl, "restart", "kube-apiserver")
-	s.must("upgrade", "web", appChart, "--set", "replicas=0")
-	s.must("install", "other", appChart, "--set", "replicas=0")
-	b.waitTold(s.namespace, "web", "install 1 succeeded", "upgrade 2 succeeded")
-	b.waitTold(s.namespace, "other", "install 1 succeeded")
-	for _, line := range strings.Split(p.log.String(), "\n") {
-		if strings.Contains(line, "level=ERROR") {
-			t.Error(line)
-		}
-	}
-	for _, name := range []string{"kube-controller-manager", "kube-scheduler", "kubelet"} {
-		component(t, ctl, "restart", name)
-	}
 }

@@ -3,9 +3,11 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -15,6 +17,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -28,9 +31,12 @@ type apiProxy struct {
 
 	busy atomic.Bool // every second request is refused: 429
 	away atomic.Bool // every request is
+	// ahead makes the API server's clock five minutes faster.
+	ahead atomic.Bool
 
 	refused, expired atomic.Int64 // answers 429 and 410
 	whole            atomic.Int64 // lists and watches of Secrets with their contents
+	gone             atomic.Int64 // watches that the API server itself refused: what they ask for is no longer kept
 
 	mu      sync.Mutex
 	next    int
@@ -55,7 +61,7 @@ func newAPIProxy(s *scene) *apiProxy {
 	p := &apiProxy{watches: make(map[*http.Request]context.CancelFunc), old: make(map[string]bool)}
 	forward := &httputil.ReverseProxy{
 		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(target) },
-		Transport: transport, FlushInterval: -1,
+		Transport: transport, FlushInterval: -1, ModifyResponse: p.modify,
 		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
 	}
 	p.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { p.serve(forward, w, r) }))
@@ -69,15 +75,14 @@ func newAPIProxy(s *scene) *apiProxy {
 }
 
 func (p *apiProxy) serve(forward http.Handler, w http.ResponseWriter, r *http.Request) {
-	query := r.URL.Query()
-	watch := query.Get("watch") == "true" || query.Get("watch") == "1"
+	watch := isWatch(r)
 	if strings.HasSuffix(r.URL.Path, "/secrets") && r.Method == http.MethodGet && !strings.Contains(r.Header.Get("Accept"), "as=PartialObjectMetadata") {
 		p.whole.Add(1)
 	}
 	p.mu.Lock()
 	p.next++
 	refuse := p.away.Load() || p.busy.Load() && p.next%2 == 0
-	old := watch && query.Get("sendInitialEvents") == "" && p.old[r.URL.Path]
+	old := watch && r.URL.Query().Get("sendInitialEvents") == "" && p.old[r.URL.Path]
 	if old && !refuse {
 		delete(p.old, r.URL.Path)
 	}
@@ -112,6 +117,36 @@ func (p *apiProxy) serve(forward http.Handler, w http.ResponseWriter, r *http.Re
 		}()
 	}
 	forward.ServeHTTP(w, r)
+}
+
+// modify looks at the answers of watches, and changes the time of all.
+func (p *apiProxy) modify(resp *http.Response) error {
+	if p.ahead.Load() {
+		resp.Header.Set("Date", time.Now().Add(5*time.Minute).UTC().Format(http.TimeFormat))
+	}
+	if isWatch(resp.Request) {
+		resp.Body = &goneReader{resp.Body, &p.gone}
+	}
+	return nil
+}
+
+func isWatch(r *http.Request) bool {
+	watch := r.URL.Query().Get("watch")
+	return watch == "true" || watch == "1"
+}
+
+// goneReader counts the API server's words for a version that it no longer has.
+type goneReader struct {
+	io.ReadCloser
+	gone *atomic.Int64
+}
+
+func (r *goneReader) Read(b []byte) (int, error) {
+	n, err := r.ReadCloser.Read(b)
+	if bytes.Contains(b[:n], []byte("too old resource version")) || bytes.Contains(b[:n], []byte("has been compacted")) {
+		r.gone.Add(1)
+	}
+	return n, err
 }
 
 // cut ends all watches.
