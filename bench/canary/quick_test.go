@@ -27,18 +27,18 @@ func TestDecisions(t *testing.T) {
 		}
 		return all
 	}
-	if c := count(31, 1, func(sc *scenario) bool { return sc.group == "aa" && sc.rps >= 10 }); c.n != 12 || c.rolled > 0 {
+	if c := count(31, 1, func(sc *scenario) bool { return sc.group == "aa" && sc.rps == 100 }); c.n != 4 || c.rolled > 0 {
 		t.Errorf("independent failures: %d of %d harmless canaries rolled back", c.rolled, c.n)
 	}
 	hostile := func(sc *scenario) bool {
-		return sc.rps == 100 && (sc.group == "hostile" || sc.group == "fresh" || sc.group == "unseen")
+		return sc.rps == 100 && (sc.group == "hostile" || sc.group == "unseen")
 	}
-	if c := count(32, 1, hostile); c.n != 22 || c.rolled > 1 {
+	if c := count(32, 1, hostile); c.n != 16 || c.rolled > 1 {
 		t.Errorf("hostile traffic: %d of %d harmless canaries rolled back", c.rolled, c.n)
 	}
 	route := func(sc *scenario) bool { return sc.name == "errors +20 pp, one route of 20" && sc.rps == 100 }
-	c := count(33, 6, route)
-	if c.n != 6 || c.rolled < 6 || median(c.minutes) > 3.5 {
+	c := count(33, 4, route)
+	if c.n != 4 || c.rolled < 4 || median(c.minutes) > 3.5 {
 		t.Errorf("20 %% errors on one route of twenty: %d of %d rolled back, after %v minutes", c.rolled, c.n, c.minutes)
 	}
 }
@@ -51,7 +51,7 @@ func TestUnevenIncidents(t *testing.T) {
 		if sc.name != "incident hits pods unevenly" || sc.rps != 100 {
 			continue
 		}
-		cells, err := cell(sc, deciders()[:1], 20, 34+uint64(i)*1_000_003, nil)
+		cells, err := cell(sc, deciders()[:1], 10, 34+uint64(i)*1_000_003, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

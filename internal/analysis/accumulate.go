@@ -22,8 +22,6 @@ func sized(b []float64, n int) []float64 {
 	return b
 }
 
-func expCapped(x float64) float64 { return math.Exp(math.Min(x, 700)) }
-
 // accumulate folds an interval into the e-processes.
 func (j *Judge) accumulate(t *tally) {
 	j.pickGuards(t)

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"fairlead.dev/fairlead/internal/analysis/sequential"
 )
 
 // The estimate of how pods differ is unbiased, and 0 where they do not.
@@ -58,6 +60,32 @@ func poissonDraw(rng *rand.Rand, m float64) float64 {
 		k++
 	}
 	return k
+}
+
+// An incident of an hour that the pods' differences explain is explained to its end, and
+// what they do not explain is found in it.
+func TestLongUnevenIncident(t *testing.T) {
+	for _, c := range []struct {
+		explained float64 // of each interval's evidence, in nats
+		harm      bool
+	}{{3, false}, {2.8, true}} {
+		s := testState{Mix: sequential.NewMixture(len(errorLifts))}
+		g := &GuardPair{Cap: 3, Phi: 1}
+		factors := sequential.Spread{Sigma: 0.8}.Factors()
+		inc, dinc := make([]float64, len(errorLifts)), make([]float64, len(factors))
+		for range 240 {
+			for i := range inc {
+				inc[i] = 3
+			}
+			for i := range dinc {
+				dinc[i] = c.explained
+			}
+			s.add(inc, dinc, errorLifts, factors, g)
+		}
+		if e := s.e(); e >= 100 != c.harm || math.IsNaN(e) || math.IsInf(e, 0) {
+			t.Errorf("%g of 3 nats explained in each of 240 scrapes: an e-value of %g", c.explained, e)
+		}
+	}
 }
 
 // An incident of three minutes in stable too, that hits the canary's one pod four

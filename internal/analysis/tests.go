@@ -65,11 +65,7 @@ func (s *testState) e() float64 {
 	if len(s.Mix.Logs) == 0 {
 		return 1
 	}
-	e := s.Mix.E()
-	if d := s.Disc.Log(); d > 0 {
-		e *= expCapped(-d)
-	}
-	return e
+	return s.Mix.EOver(s.Disc.Log())
 }
 
 // slowMetric is a configured latency quantile.

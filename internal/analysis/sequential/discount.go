@@ -36,7 +36,7 @@ func (d *Discount) Add(logE []float64) {
 		d.Logs = make([]float64, len(spreadNode))
 	}
 	for i := range d.Logs {
-		d.Logs[i] = math.Min(d.Logs[i]+logE[i], maxLog)
+		d.Logs[i] += logE[i] // never capped: the mixture above it is capped in relation to it
 	}
 }
 

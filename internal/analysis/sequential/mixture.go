@@ -95,10 +95,13 @@ func (m *Mixture) Skip() {
 }
 
 // E is the e-value so far; 1 without data.
-func (m *Mixture) E() float64 {
-	e := 1 - m.Spent
+func (m *Mixture) E() float64 { return m.EOver(0) }
+
+// EOver is E divided by e^discount, which alone may be too large for a number.
+func (m *Mixture) EOver(discount float64) float64 {
+	e := (1 - m.Spent) * math.Exp(-discount)
 	for _, l := range m.Logs {
-		if l > -40 {
+		if l -= discount; l > -40 {
 			e += math.Exp(l)
 		}
 	}
