@@ -25,6 +25,7 @@ PROMTOOL      := $(TOOLS)/promtool-v0.315.0
 ALERTMANAGER  := $(TOOLS)/alertmanager-v0.34.0
 COLLECTOR     := $(TOOLS)/collector-v0.111.0-objects
 JAEGER        := $(TOOLS)/jaeger-v1.76.0/jaeger
+FLAGGER       := $(TOOLS)/flagger-v1.36.1
 OTELCLI       := $(TOOLS)/otel-cli-v0.4.5
 GOVULNCHECK   := $(TOOLS)/govulncheck-v1.8.0
 
@@ -183,6 +184,17 @@ $(COLLECTOR):
 $(JAEGER):
 	@mkdir -p $(@D)
 	cd test/jaeger && go build -o $@ github.com/jaegertracing/jaeger/cmd/jaeger
+
+$(FLAGGER):
+	mkdir -p $(TOOLS)
+	cd test/flagger && go build -trimpath -o $@ github.com/fluxcd/flagger/cmd/flagger
+
+.PHONY: bench-flagger
+bench-flagger: build cluster $(FLAGGER) ## what 100 canaries cost that stand still, beside Flagger (BENCH_ARGS='-beside 300')
+	go build -trimpath -o bin/bench-controller ./bench/controller
+	bin/cluster run --no-gateway -- bin/bench-controller -fairlead bin/fairlead \
+	  -gateway-crds "$$(cd test/cluster && go list -m -f '{{.Dir}}' sigs.k8s.io/gateway-api)/config/crd/standard" \
+	  -flagger $(FLAGGER) -flagger-crd "$$(cd test/flagger && go list -m -f '{{.Dir}}' github.com/fluxcd/flagger)/artifacts/flagger/crd.yaml" $(BENCH_ARGS)
 
 .PHONY: bench
 bench: build cluster $(JAEGER) bench-metrics bench-start crash ## measure, beside the peers where they can be built (docs/benchmarks.md)

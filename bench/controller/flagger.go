@@ -158,9 +158,9 @@ func (w *world) initialized(ctx context.Context, n int) error {
 	return fmt.Errorf("after four minutes %d of %d canaries are initialized: %v", have, n, phases)
 }
 
-// still measures a minute and a half in which nothing is asked for.
+// still measures a minute in which nothing is asked for.
 func (w *world) still(ctx context.Context, base *standing, url string, n int) (standing, error) {
-	const window = 90 * time.Second
+	const window = time.Minute
 	read := func() (requests float64, own map[string]*dto.MetricFamily, err error) {
 		if requests, err = apiRequests(ctx); err == nil && url != "" {
 			own, err = scrapeFrom(ctx, url)

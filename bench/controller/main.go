@@ -9,7 +9,7 @@
 //	    -gateway-crds "$(cd test/cluster && go list -m -f '{{.Dir}}' sigs.k8s.io/gateway-api)/config/crd/standard"
 //
 // With -flagger and -flagger-crd, that program and the file with its CRDs, it
-// also measures what canaries cost that stand still, of both (make flagger).
+// also measures what canaries cost that stand still, of both (make bench-flagger).
 package main
 
 import (
