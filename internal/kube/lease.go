@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	coordinationclient "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	"k8s.io/utils/ptr"
 
 	"fairlead.dev/fairlead/internal/release"
@@ -71,13 +72,14 @@ func LeaseName(releaseName string) string { return "fairlead-helm-" + releaseNam
 type Lease struct {
 	client *Client
 	opts   LeaseOptions
-	uid    types.UID
+	left   Claim
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
-	mu    sync.Mutex
-	acked string
-	opID  string
+	// mu makes requests about the Lease one after the other.
+	mu   sync.Mutex
+	cur  *coordinationv1.Lease // as last read or written; its UID stays the same
+	opID string
 }
 
 // ClaimLease claims an operation of a release: it creates the Lease, or takes
@@ -103,7 +105,7 @@ func ClaimLease(ctx context.Context, c *Client, opts LeaseOptions) (*Lease, erro
 func (l *Lease) acquire(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, l.client.timeout)
 	defer cancel()
-	leases := l.client.typed.CoordinationV1().Leases(l.opts.Release.Namespace)
+	leases := l.leases()
 	now := metav1.NewMicroTime(l.opts.Now())
 	annotations := map[string]string{
 		AnnotationTraceParent: l.opts.TraceParent, AnnotationOperationID: l.opts.OperationID, AnnotationCommand: l.opts.Command,
@@ -125,8 +127,12 @@ func (l *Lease) acquire(ctx context.Context) error {
 			return getErr
 		}
 		claim := claimOf(old)
-		if claim.Held(l.opts.Now()) && claim.Holder != l.opts.Holder {
+		held := claim.Held(l.opts.Now())
+		if held && claim.Holder != l.opts.Holder {
 			return fmt.Errorf("%w (%s)", ErrClaimed, claim.Holder)
+		}
+		if !held {
+			l.left = claim
 		}
 		old.Annotations, old.Spec = annotations, spec
 		// The resource version makes two takers of an expired Lease one.
@@ -138,9 +144,17 @@ func (l *Lease) acquire(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l.uid = made.UID
+	l.cur = made
 	return nil
 }
+
+func (l *Lease) leases() coordinationclient.LeaseInterface {
+	return l.client.typed.CoordinationV1().Leases(l.opts.Release.Namespace)
+}
+
+// Left returns the claim that was there before this one and had expired: whoever
+// made it went without a word. The zero Claim means that there was none.
+func (l *Lease) Left() Claim { return l.left }
 
 // keep renews the Lease every third of its duration.
 func (l *Lease) keep(ctx context.Context) {
@@ -156,33 +170,51 @@ func (l *Lease) keep(ctx context.Context) {
 	}
 }
 
-// renew renews the claim with what is known, and reads the acknowledgement.
+// attempts bounds how often a request is made again because the Lease changed:
+// the agent's acknowledgement may come between.
+const attempts = 3
+
+// renew renews the claim with what is known.
 func (l *Lease) renew(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, l.client.timeout)
 	defer cancel()
-	leases := l.client.typed.CoordinationV1().Leases(l.opts.Release.Namespace)
-	for range 3 { // the agent's acknowledgement may come between
-		cur, err := leases.Get(ctx, LeaseName(l.opts.Release.Name), metav1.GetOptions{})
-		if err != nil {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for range attempts {
+		next := l.cur.DeepCopy()
+		if next.Annotations == nil {
+			next.Annotations = make(map[string]string)
+		}
+		next.Annotations[AnnotationOperationID] = l.opID
+		now := metav1.NewMicroTime(l.opts.Now())
+		next.Spec.RenewTime = &now
+		made, err := l.leases().Update(ctx, next, metav1.UpdateOptions{})
+		if err == nil {
+			l.cur = made
+			return nil
+		}
+		if !apierrors.IsConflict(err) {
 			return err
 		}
-		if !l.owns(cur) {
-			return ErrClaimed
-		}
-		l.mu.Lock()
-		l.acked = cur.Annotations[AnnotationAcknowledged]
-		if cur.Annotations == nil {
-			cur.Annotations = make(map[string]string)
-		}
-		cur.Annotations[AnnotationOperationID] = l.opID
-		l.mu.Unlock()
-		now := metav1.NewMicroTime(l.opts.Now())
-		cur.Spec.RenewTime = &now
-		if _, err = leases.Update(ctx, cur, metav1.UpdateOptions{}); !apierrors.IsConflict(err) {
+		if err := l.read(ctx); err != nil {
 			return err
 		}
 	}
 	return errors.New("renew the Lease: it changes all the time")
+}
+
+// read reads the Lease as it is now; [ErrClaimed] means that it expired and
+// somebody else took it over. The caller holds the mutex.
+func (l *Lease) read(ctx context.Context) error {
+	cur, err := l.leases().Get(ctx, LeaseName(l.opts.Release.Name), metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	if !l.owns(cur) {
+		return ErrClaimed
+	}
+	l.cur = cur
+	return nil
 }
 
 // Bind writes the operation's identity into the Lease once it is known.
@@ -196,53 +228,53 @@ func (l *Lease) Bind(ctx context.Context, operationID string) error {
 // Acknowledged returns the agent that acknowledged the claim, asking once more
 // when none had at the last renewal; empty when none did.
 func (l *Lease) Acknowledged(ctx context.Context) string {
+	ctx, cancel := context.WithTimeout(ctx, l.client.timeout)
+	defer cancel()
 	l.mu.Lock()
-	acked := l.acked
-	l.mu.Unlock()
-	if acked != "" {
-		return acked
-	}
-	claim, ok, err := ReadLease(ctx, l.client, l.opts.Release)
-	if err != nil || !ok || claim.Holder != l.opts.Holder {
+	defer l.mu.Unlock()
+	if l.cur.Annotations[AnnotationAcknowledged] == "" && l.read(ctx) != nil {
 		return ""
 	}
-	return claim.Acknowledged
+	return l.cur.Annotations[AnnotationAcknowledged]
 }
 
 // Release ends the renewals and deletes the Lease if it is still this claim's.
-func (l *Lease) Release(ctx context.Context) error {
+// It returns the agent that had acknowledged the claim by then, empty when none
+// had, or when the claim was lost.
+func (l *Lease) Release(ctx context.Context) (acknowledgedBy string, err error) {
 	l.cancel()
 	l.wg.Wait()
 	ctx, cancel := context.WithTimeout(ctx, l.client.timeout)
 	defer cancel()
-	leases := l.client.typed.CoordinationV1().Leases(l.opts.Release.Namespace)
-	for range 3 { // the agent's acknowledgement may come between
-		cur, err := leases.Get(ctx, LeaseName(l.opts.Release.Name), metav1.GetOptions{})
-		if apierrors.IsNotFound(err) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("release the Lease %s/%s: %w", l.opts.Release.Namespace, LeaseName(l.opts.Release.Name), err)
-		}
-		if !l.owns(cur) {
-			return nil // it expired, and somebody else took it over
-		}
-		err = leases.Delete(ctx, cur.Name, metav1.DeleteOptions{
-			Preconditions: &metav1.Preconditions{UID: &cur.UID, ResourceVersion: &cur.ResourceVersion},
-		})
-		if apierrors.IsNotFound(err) {
-			return nil
-		}
-		if !apierrors.IsConflict(err) {
-			return err
-		}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	failed := func(err error) error {
+		return fmt.Errorf("release the Lease %s/%s: %w", l.opts.Release.Namespace, LeaseName(l.opts.Release.Name), err)
 	}
-	return fmt.Errorf("release the Lease %s/%s: it changes all the time", l.opts.Release.Namespace, LeaseName(l.opts.Release.Name))
+	for range attempts {
+		// What changed since it was last read, an acknowledgement, is a conflict.
+		err := l.leases().Delete(ctx, l.cur.Name, metav1.DeleteOptions{
+			Preconditions: &metav1.Preconditions{UID: &l.cur.UID, ResourceVersion: &l.cur.ResourceVersion},
+		})
+		if err == nil {
+			return l.cur.Annotations[AnnotationAcknowledged], nil
+		}
+		if apierrors.IsConflict(err) {
+			if err = l.read(ctx); err == nil {
+				continue
+			}
+		}
+		if apierrors.IsNotFound(err) || errors.Is(err, ErrClaimed) {
+			return "", nil
+		}
+		return "", failed(err)
+	}
+	return "", failed(errors.New("it changes all the time"))
 }
 
 // owns reports whether a Lease is this claim.
 func (l *Lease) owns(cur *coordinationv1.Lease) bool {
-	return cur.UID == l.uid && ptr.Deref(cur.Spec.HolderIdentity, "") == l.opts.Holder &&
+	return cur.UID == l.cur.UID && ptr.Deref(cur.Spec.HolderIdentity, "") == l.opts.Holder &&
 		cur.Annotations[AnnotationTraceParent] == l.opts.TraceParent
 }
 

@@ -279,12 +279,17 @@ func (w *Watch) ingestRecord(o release.Observation) {
 	o.Release = r.Ref
 	if !o.Deleted {
 		// The body is read behind; until then the metadata must do.
+		hasBody := false
 		if known := w.track(r.Ref).records[r.Revision]; known != nil && known.UID == r.UID {
 			body := *known
 			body.Status, body.Manager, body.Modified = r.Status, r.Manager, r.Modified
 			r, o.Record = body, &body
+			hasBody = !body.LastDeployed.IsZero()
 		}
-		w.fetch.put(r, o.Initial)
+		// Helm supersedes a revision by its status alone: its body stays what it was.
+		if !hasBody || r.Status != "superseded" {
+			w.fetch.put(r, o.Initial)
+		}
 	}
 	w.deliver([]release.Observation{o})
 }

@@ -282,3 +282,34 @@ func TestSnapshotJSON(t *testing.T) {
 		t.Errorf("got  %s\nwant %s", data, want)
 	}
 }
+
+// TestSupersededBodyIsNotReadAgain: Helm supersedes the revision before at the
+// end of each upgrade, by its status alone.
+func TestSupersededBodyIsNotReadAgain(t *testing.T) {
+	ref := release.Ref{Namespace: "shop", Name: "web"}
+	w := offline(WatchOptions{Release: ref})
+	defer w.Stop()
+	record := func(status string) release.Observation {
+		return release.Observation{At: time.Now(), Record: &release.Record{Ref: ref, Revision: 1, UID: "s1", Status: status}}
+	}
+	w.ingest(record("superseded"))
+	if _, ok := w.fetch.waiting["s1"]; !ok {
+		t.Error("a body that nobody has read is not asked for")
+	}
+	w.fetch.waiting = map[string]release.Record{}
+	full := release.Record{Ref: ref, Revision: 1, UID: "s1", Status: "deployed", Chart: "app", LastDeployed: time.Now()}
+	w.mu.Lock()
+	w.ingestBody(full, release.Observation{At: time.Now(), Release: ref, Record: &full})
+	w.mu.Unlock()
+	w.ingest(record("superseded"))
+	if len(w.fetch.waiting) != 0 {
+		t.Error("the body is read once more")
+	}
+	if got := w.Records()[0]; got.Status != "superseded" || got.Chart != "app" {
+		t.Errorf("the record is %+v", got)
+	}
+	w.ingest(record("failed"))
+	if _, ok := w.fetch.waiting["s1"]; !ok {
+		t.Error("a change that may have changed the body does not read it")
+	}
+}

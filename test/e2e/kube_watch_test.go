@@ -227,14 +227,21 @@ func TestLease(t *testing.T) {
 	if err != nil {
 		t.Fatalf("an expired claim must be free: %v", err)
 	}
-	if err := first.Release(ctx); err != nil {
-		t.Errorf("release of a lost claim: %v", err)
+	if acked, err := first.Release(ctx); err != nil || acked != "" {
+		t.Errorf("release of a lost claim: %q, %v", acked, err)
 	}
 	if got, ok, _ := kube.ReadLease(ctx, b.client, ref); !ok || got.Holder != "pipeline 2" || got.Acknowledged != "" {
 		t.Errorf("the release of a lost claim took the other's: %+v, %v", got, ok)
 	}
-	if err := second.Release(ctx); err != nil {
+	if left := second.Left(); left.Holder != "pipeline 1" {
+		t.Errorf("the second claim found %+v", left)
+	}
+	// Nothing was read between: the release itself must notice.
+	if err := kube.AcknowledgeLease(ctx, b.client, ref, "agent-1"); err != nil {
 		t.Fatal(err)
+	}
+	if acked, err := second.Release(ctx); err != nil || acked != "agent-1" {
+		t.Fatalf("release: acknowledged by %q, %v", acked, err)
 	}
 	if _, ok, err := kube.ReadLease(ctx, b.client, ref); ok || err != nil {
 		t.Errorf("the Lease is still there: %v, %v", ok, err)
