@@ -9,6 +9,8 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+
+	"fairlead.dev/fairlead/internal/startup"
 )
 
 // Main runs the command line args (args[0] is the program's name) and returns
@@ -18,6 +20,7 @@ func Main(ctx context.Context, args []string, s Streams) int {
 	if call, ok := parseHelmCall(args, os.Getenv); ok {
 		return runHelm(ctx, call, s)
 	}
+	startup.CollectAsUsual()
 	root := newRootCommand(s)
 	root.SetArgs(args[1:])
 	err := root.ExecuteContext(ctx)

@@ -39,7 +39,7 @@ func (inv Invocation) Classify(exitCode int, stderr string, cancelled bool) (rel
 		return release.ErrorCancelled, killedSentence(exitCode - 128)
 	case strings.Contains(lower, "due to atomic being set"), strings.Contains(lower, "due to rollback-on-failure being set"):
 		return release.ErrorRolledBack, sentence
-	case bareHook.MatchString(strings.ToLower(whole)) && inv.Verb != VerbUpgrade && inv.Verb != VerbInstall:
+	case bareHook().MatchString(strings.ToLower(whole)) && inv.Verb != VerbUpgrade && inv.Verb != VerbInstall:
 		return release.ErrorHook, sentence
 	}
 	for _, rule := range classes {
@@ -56,7 +56,7 @@ func (inv Invocation) Classify(exitCode int, stderr string, cancelled bool) (rel
 // bareHook is the message of a hook that failed in rollback, uninstall or test:
 // a Job or Pod, with no word about what Helm was doing. (A rollback that waited
 // for a workload says "release web failed:" before it.)
-var bareHook = regexp.MustCompile(`^(1 error occurred:\s*\*\s*(job|pod) [^ ]+ failed|resource (job|pod)/[^ ]+ not ready\.)`)
+var bareHook = lazily(`^(1 error occurred:\s*\*\s*(job|pod) [^ ]+ failed|resource (job|pod)/[^ ]+ not ready\.)`)
 
 func cancelledSentence(sentence string) string {
 	if sentence == "" || strings.HasSuffix(sentence, "context canceled") {
@@ -73,7 +73,7 @@ func killedSentence(signal int) string {
 type class struct {
 	class   release.ErrorType
 	texts   []string
-	pattern *regexp.Regexp
+	pattern func() *regexp.Regexp
 }
 
 func (c class) matches(lower string) bool {
@@ -82,7 +82,7 @@ func (c class) matches(lower string) bool {
 			return true
 		}
 	}
-	return c.pattern != nil && c.pattern.MatchString(lower)
+	return c.pattern != nil && c.pattern().MatchString(lower)
 }
 
 // classes are tried in order. The outermost reason comes first: a hook that
@@ -92,7 +92,7 @@ var classes = []class{
 	{class: release.ErrorLock, texts: []string{
 		"another operation (install/upgrade/rollback) is in progress",
 		"release: already exists",
-	}, pattern: regexp.MustCompile(`"sh\.helm\.release\.v1\.[^"]+" already exists`)},
+	}, pattern: lazily(`"sh\.helm\.release\.v1\.[^"]+" already exists`)},
 	{class: release.ErrorUsage, texts: []string{
 		"unknown flag:", "unknown shorthand flag:", "unknown command ", "flag needs an argument:", "bad flag syntax:",
 		"expected at most two arguments", "must either provide a name or specify --generate-name",
@@ -102,21 +102,21 @@ var classes = []class{
 		"user supplied labels contains system reserved label name", "none of the others can be", "unknown driver ",
 		"cannot use force conflicts and force replace together", "cannot use server-side apply and force replace together",
 		"forceconflicts enabled when serversideapply disabled", "description must be ",
-	}, pattern: regexp.MustCompile(`^("helm [a-z ]+" requires |invalid argument "|open [^ ]+\.(ya?ml|json): )`)},
+	}, pattern: lazily(`^("helm [a-z ]+" requires |invalid argument "|open [^ ]+\.(ya?ml|json): )`)},
 	{class: release.ErrorForbidden, texts: []string{"the server has asked for the client to provide credentials"}},
 	{class: release.ErrorUnreachable, texts: []string{
 		"kubernetes cluster unreachable", "could not get server version from kubernetes", "could not get apiversions from kubernetes",
 	}},
 	{class: release.ErrorHook, texts: []string{
 		"failed pre-install:", "failed post-install:", "pre-upgrade hooks failed:", "post-upgrade hooks failed:",
-	}, pattern: regexp.MustCompile(`\bhook (pre|post)-[a-z]+ .*failed|\bhook test .*failed|for (pre|post)-[a-z]+ hook |(pre|post)-(rollback|delete) hooks? failed`)},
+	}, pattern: lazily(`\bhook (pre|post)-[a-z]+ .*failed|\bhook test .*failed|for (pre|post)-[a-z]+ hook |(pre|post)-(rollback|delete) hooks? failed`)},
 	{class: release.ErrorTemplate, texts: []string{
 		"execution error at (", "parse error at (", "parse error in (", "execution error in (", "error calling include",
 		"rendering template failed", "rendering template has a nested reference", "values don't meet the specifications of the schema",
 		"yaml parse error on ", "error converting yaml to json", "chart requires kubeversion:", "error while running post render",
 		"error while parsing post rendered output", "failed to parse ", "cannot load values", "error unmarshaling json",
 		"unable to build kubernetes objects from release manifest: error parsing",
-	}, pattern: regexp.MustCompile(`(^|: )template: |/templates/[^ ]+:\d+:\d+\s+executing "`)},
+	}, pattern: lazily(`(^|: )template: |/templates/[^ ]+:\d+:\d+\s+executing "`)},
 	{class: release.ErrorChartFetch, texts: []string{
 		"is not a valid chart repository or cannot be reached", "no cached repo found", "no repositories found",
 		"missing in charts/ directory", "chart.yaml file is missing", "unable to detect chart at", "non-absolute urls should be in form",
@@ -126,14 +126,14 @@ var classes = []class{
 		"failed to load keyring", "does not appear to be a gzipped archive", "chart file ", "improper constraint",
 		"response status code 4", "response status code 5", "unable to locate any tags in provided repository", "library charts are not installable",
 		"not installable", "invalid chart apiversion", "openpgp:", "sha256 sum does not match",
-	}, pattern: regexp.MustCompile(`(^|: )(repo [^ ]+ not found|path "[^"]*" not found|chart "[^"]*" (matching|version) .*not found|stat [^ ]*: no such file)` +
+	}, pattern: lazily(`(^|: )(repo [^ ]+ not found|path "[^"]*" not found|chart "[^"]*" (matching|version) .*not found|stat [^ ]*: no such file)` +
 		`|not found in [^ ]+ (repository|index)|scheme "[^"]*" not supported|looks like an? [a-z]+ chart|\b(get|head) "[a-z]+://[^/"]+/(v2/|[^"]*\.(tgz|yaml|prov)\b)`)},
 	{class: release.ErrorUnreachable, texts: []string{
 		"connection refused", "no such host", "i/o timeout", "tls handshake timeout", "connection reset by peer", "no route to host",
 		"network is unreachable", "client connection lost", "unexpected eof", "x509:", "tls: ", "error loading config file",
 		"invalid configuration:", "the server is currently unable to handle the request", "etcdserver: ", "unable to connect to the server",
 		"getting credentials: exec", "apiserver not ready", "http2: ", "broken pipe", "server is shutting down",
-	}, pattern: regexp.MustCompile(`(get|put|post|patch|delete) "https?://[^"]+": (eof|dial |net/http: |context deadline exceeded \(client\.timeout)`)},
+	}, pattern: lazily(`(get|put|post|patch|delete) "https?://[^"]+": (eof|dial |net/http: |context deadline exceeded \(client\.timeout)`)},
 	{class: release.ErrorOwnership, texts: []string{
 		"invalid ownership metadata", "cannot be imported into the current release", "cannot be owned:",
 		"conflict occurred while applying object", "apply failed with ",
@@ -144,7 +144,7 @@ var classes = []class{
 	}},
 	{class: release.ErrorNotReady, texts: []string{
 		" not ready. status:", " still exists. status:", "failed to deploy ", "exceeded its progress deadline",
-	}, pattern: regexp.MustCompile(`\b(job|pod) [^ ]+ failed\b|job is failed:`)},
+	}, pattern: lazily(`\b(job|pod) [^ ]+ failed\b|job is failed:`)},
 	{class: release.ErrorTimeout, texts: []string{
 		"timed out waiting for the condition", "context deadline exceeded", "would exceed context deadline", "request timed out",
 		"timeout: ",
@@ -154,7 +154,7 @@ var classes = []class{
 	}},
 	{class: release.ErrorNotFound, texts: []string{
 		"release: not found", "has no deployed releases", "release not loaded:", "is already deleted",
-	}, pattern: regexp.MustCompile(`release has no -?\d+ version|namespaces "[^"]+" not found`)},
+	}, pattern: lazily(`release has no -?\d+ version|namespaces "[^"]+" not found`)},
 	{class: release.ErrorInvalid, texts: []string{
 		" is invalid: ", "cannot patch ", "field is immutable", "error validating data", "no matches for kind", "resource mapping not found",
 		"cannot be handled as a ", "unknown field ", "strict decoding error", "the server could not find the requested resource",
@@ -208,20 +208,20 @@ func trimContext(message string) string {
 const maxSentence = 500
 
 var (
-	errorCount = regexp.MustCompile(`\b\d+ errors? occurred:[ \t]*`)
-	spaces     = regexp.MustCompile(`\s+`)
+	errorCount = lazily(`\b\d+ errors? occurred:[ \t]*`)
+	spaces     = lazily(`\s+`)
 )
 
 // oneSentence makes one line of a message: lists of errors are joined by "; ",
 // a line that is indented continues the one before it.
 func oneSentence(message string) string {
-	message = errorCount.ReplaceAllString(message, "")
+	message = errorCount().ReplaceAllString(message, "")
 	var out strings.Builder
 	for line := range strings.SplitSeq(message, "\n") {
 		text := strings.TrimLeft(line, " \t")
 		item := strings.HasPrefix(text, "* ")
 		continues := len(text) < len(line) && !item
-		text = strings.TrimSpace(spaces.ReplaceAllString(strings.TrimPrefix(text, "* "), " "))
+		text = strings.TrimSpace(spaces().ReplaceAllString(strings.TrimPrefix(text, "* "), " "))
 		switch so := out.String(); {
 		case text == "":
 			continue

@@ -2,7 +2,6 @@ package helm
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -256,14 +255,14 @@ func (r reading) finish() Invocation {
 	switch {
 	case inv.Release == "" && !inv.named():
 		inv.Problem = "the command line names no release"
-	case inv.Release != "" && !releaseName.MatchString(inv.Release):
+	case inv.Release != "" && !releaseName().MatchString(inv.Release):
 		inv.Problem = fmt.Sprintf("%q is no name of a release", inv.Release)
 	}
 	return inv
 }
 
 // releaseName is what Helm accepts as one.
-var releaseName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]{0,51}[a-z0-9])?$`)
+var releaseName = lazily(`^[a-z0-9]([-a-z0-9.]{0,51}[a-z0-9])?$`)
 
 // named reports whether Helm makes the release's name up.
 func (inv Invocation) named() bool {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -294,7 +293,7 @@ func (s *jsonScanner) manifest() ([]Object, error) {
 	return m.finish(), err
 }
 
-var rollbackTo = regexp.MustCompile(`^Rollback to (\d+)$`)
+var rollbackTo = lazily(`^Rollback to (\d+)$`)
 
 // RollbackTarget returns the revision that a rollback's record returned to, 0
 // when it is no rollback or says no more: Helm 3 says it in the description
@@ -303,7 +302,7 @@ func (r Record) RollbackTarget() int {
 	if r.RollbackRevision > 0 {
 		return r.RollbackRevision
 	}
-	if m := rollbackTo.FindStringSubmatch(r.Description); m != nil {
+	if m := rollbackTo().FindStringSubmatch(r.Description); m != nil {
 		n, _ := strconv.Atoi(m[1])
 		return n
 	}

@@ -3,7 +3,6 @@ package helm
 import (
 	"net/url"
 	"path"
-	"regexp"
 	"sort"
 	"strings"
 	"unicode"
@@ -173,8 +172,8 @@ func secretForms(value string) []string {
 }
 
 var (
-	smallNumber = regexp.MustCompile(`^[-+]?[\d.]{1,5}%?$`)
-	quantity    = regexp.MustCompile(`^\d{1,6}([.]\d{1,3})?(m|k|[KMGTPE]i?|ms|s|h)$`)
+	smallNumber = lazily(`^[-+]?[\d.]{1,5}%?$`)
+	quantity    = lazily(`^\d{1,6}([.]\d{1,3})?(m|k|[KMGTPE]i?|ms|s|h)$`)
 )
 
 // harmless reports whether a value is too common to be a secret.
@@ -184,5 +183,5 @@ func harmless(s string) bool {
 		"ifnotpresent", "never", "info", "warn", "error", "debug", "{}", "[]", "~":
 		return true
 	}
-	return len(s) < 2 || smallNumber.MatchString(s) || quantity.MatchString(s)
+	return len(s) < 2 || smallNumber().MatchString(s) || quantity().MatchString(s)
 }

@@ -1,7 +1,6 @@
 package helm
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -11,7 +10,7 @@ import (
 var maskedFlags = map[string]bool{"username": true, "post-renderer-args": true}
 
 // safeKey is what a key of --set looks like.
-var safeKey = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.\[\]-]{0,100}$`)
+var safeKey = lazily(`^[A-Za-z_][A-Za-z0-9_.\[\]-]{0,100}$`)
 
 // SafeArgs returns the arguments with every secret value replaced by [Redacted].
 // Of --set and its kin the first key stays: behind it nothing tells a key from
@@ -48,7 +47,7 @@ func (inv Invocation) SafeArgs() []string {
 
 func safeValue(f flagUse) string {
 	if setFlags[f.name] {
-		if key, _, found := strings.Cut(f.value, "="); found && safeKey.MatchString(key) {
+		if key, _, found := strings.Cut(f.value, "="); found && safeKey().MatchString(key) {
 			return key + "=" + Redacted
 		}
 	}

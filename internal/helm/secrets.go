@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 )
@@ -22,7 +21,7 @@ var plainSecretFlags = map[string]bool{"password": true, "kube-token": true}
 // nothing.
 var imageKeys = map[string]bool{"tag": true, "image": true, "repository": true, "registry": true, "digest": true}
 
-var imageText = regexp.MustCompile(`^[A-Za-z0-9._:/@-]{1,200}$`)
+var imageText = lazily(`^[A-Za-z0-9._:/@-]{1,200}$`)
 
 // flagSecrets returns the secret parts of one flag's value.
 func flagSecrets(f flagUse) []string {
@@ -87,7 +86,7 @@ func isImageValue(key, value string) bool {
 	if at := strings.LastIndexByte(key, '.'); at >= 0 {
 		key = key[at+1:]
 	}
-	return imageKeys[key] && imageText.MatchString(value) && !strings.ContainsAny(value, ",=")
+	return imageKeys[key] && imageText().MatchString(value) && !strings.ContainsAny(value, ",=")
 }
 
 // splitUnescaped splits at commas that no backslash stands before.
@@ -155,9 +154,9 @@ func appendLeaves(out []string, v any) []string {
 }
 
 var (
-	secretName = regexp.MustCompile(`(?i)(TOKEN|PASSWORD|PASSWD|PASSPHRASE|SECRET|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|CREDENTIAL|CONNECTION_STRING|OTLP_(TRACES_|METRICS_|LOGS_)?HEADERS)`)
+	secretName = lazily(`(?i)(TOKEN|PASSWORD|PASSWD|PASSPHRASE|SECRET|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|CREDENTIAL|CONNECTION_STRING|OTLP_(TRACES_|METRICS_|LOGS_)?HEADERS)`)
 	// Names that say where a secret is, or what it may do, hold none.
-	placeName = regexp.MustCompile(`(?i)_(FILE|PATH|DIR|NAME|TYPE|SCOPE|SCOPES|PERMISSIONS|EXPIRY|EXPIRES|TTL|ENABLED|ID)$`)
+	placeName = lazily(`(?i)_(FILE|PATH|DIR|NAME|TYPE|SCOPE|SCOPES|PERMISSIONS|EXPIRY|EXPIRES|TTL|ENABLED|ID)$`)
 )
 
 // envSecrets returns the secret parts of one "KEY=value".
@@ -166,7 +165,7 @@ func envSecrets(kv string) []string {
 	if len(value) < minSecret {
 		return nil
 	}
-	if key == "AWS_ACCESS_KEY_ID" || secretName.MatchString(key) && !placeName.MatchString(key) && !strings.HasPrefix(value, "/") {
+	if key == "AWS_ACCESS_KEY_ID" || secretName().MatchString(key) && !placeName().MatchString(key) && !strings.HasPrefix(value, "/") {
 		out := []string{value}
 		if strings.Contains(key, "HEADERS") || strings.Contains(key, "CONNECTION_STRING") {
 			for part := range strings.FieldsFuncSeq(value, func(r rune) bool { return r == ',' || r == ' ' || r == ';' }) {

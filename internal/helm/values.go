@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 )
@@ -24,7 +23,7 @@ const maxValueChanges = 200
 const hidden = "(hidden)"
 
 // secretPath matches settings of which not even a number is shown.
-var secretPath = regexp.MustCompile(`(?i)pass|secret|token|key|cred|auth|private|cert|dsn|pin|salt`)
+var secretPath = lazily(`(?i)pass|secret|token|key|cred|auth|private|cert|dsn|pin|salt`)
 
 // DecodeValues returns the values that the user gave to a revision (--values and
 // --set, as `helm get values` prints them) from data.release of its record.
@@ -108,7 +107,7 @@ func flatten(path string, v any, out map[string]any) {
 }
 
 func show(path string, v any) string {
-	if secretPath.MatchString(path) {
+	if secretPath().MatchString(path) {
 		return hidden
 	}
 	switch v := v.(type) {

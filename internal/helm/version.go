@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -27,7 +26,7 @@ type Version struct {
 // network; a first start from a cold disk may take seconds.
 const versionTimeout = 20 * time.Second
 
-var versionPattern = regexp.MustCompile(`\bv(\d+)\.\d+[^\s"]*`)
+var versionPattern = lazily(`\bv(\d+)\.\d+[^\s"]*`)
 
 // DetectVersion asks the helm at path for its version. The answer is kept in
 // cacheDir under the binary's path, size and time, because asking takes as long
@@ -58,7 +57,7 @@ func DetectVersion(ctx context.Context, path, cacheDir string) (Version, error) 
 
 // parseVersion reads the output of `helm version`, short or long.
 func parseVersion(out string) (Version, error) {
-	m := versionPattern.FindStringSubmatch(out)
+	m := versionPattern().FindStringSubmatch(out)
 	if m == nil {
 		return Version{}, fmt.Errorf("no version in %q: is it helm?", firstLine(out))
 	}
