@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"strings"
 
@@ -20,6 +21,10 @@ import (
 
 // exitHelmNotFound is what shells return for a command that they cannot find.
 const exitHelmNotFound = 127
+
+// helmMemory is what a run may use before the collector, which is rare then (see
+// package startup), works as hard as it must: Helm runs beside us.
+const helmMemory = 128 << 20
 
 // helmFlags are our own flags of `fairlead helm`: they stand before the word
 // helm, everything after it is Helm's.
@@ -158,6 +163,9 @@ func runHelm(ctx context.Context, call helmCall, s Streams) int {
 	inv := helm.Parse(helmVersion.Major, call.args)
 	if !inv.Recorded() {
 		return passthrough()
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(helmMemory)
 	}
 	return wrapper.Run(ctx, wrapper.Options{
 		Config: call.config, Helm: path, Invocation: inv, Env: os.Environ(), Getenv: os.Getenv,

@@ -27,6 +27,7 @@ type RunOptions struct {
 	// os.Stderr. When it fails Helm goes on and its end is still kept.
 	Stderr io.Writer
 	// OnStart is called once with the process id when Helm runs; may be nil.
+	// Signals wait for its return, Helm and its output do not.
 	OnStart func(pid int)
 	// OnSignal is called for each signal that asks to end, after it was
 	// forwarded where that is needed; may be nil. It must not block.
@@ -89,9 +90,6 @@ func Run(ctx context.Context, opts RunOptions) (Result, error) {
 		return Result{}, err
 	}
 	pipe.started()
-	if opts.OnStart != nil {
-		opts.OnStart(cmd.Process.Pid)
-	}
 
 	tail := newTail(TailBytes)
 	copied := make(chan struct{})
@@ -100,10 +98,16 @@ func Run(ctx context.Context, opts RunOptions) (Result, error) {
 		pipe.copyTo(stderr, tail)
 	}()
 	exited := make(chan error, 1)
-	go func() { exited <- cmd.Wait() }()
+	go func() {
+		err := cmd.Wait()
+		result.End = time.Now()
+		exited <- err
+	}()
+	if opts.OnStart != nil {
+		opts.OnStart(cmd.Process.Pid)
+	}
 
 	result.Cancelled, err = relaySignals(ctx, cmd.Process, signals, exited, opts.OnSignal)
-	result.End = time.Now()
 	pipe.exited()
 	<-copied
 

@@ -142,11 +142,6 @@ func readyRule(inv helm.Invocation) release.ReadyRule {
 }
 
 func (b *beside) claim(ctx context.Context, ref release.Ref, o besideOptions) {
-	if claim, ok, err := kube.ReadLease(ctx, b.client, ref); err == nil && ok && !claim.Held(time.Now()) {
-		b.mu.Lock()
-		b.left = claim
-		b.mu.Unlock()
-	}
 	lease, err := kube.ClaimLease(ctx, b.client, kube.LeaseOptions{
 		Release: ref, Holder: holder(o.run), TraceParent: o.traceparent, Command: o.inv.Verb,
 	})
@@ -158,7 +153,7 @@ func (b *beside) claim(ctx context.Context, ref release.Ref, o besideOptions) {
 	case err != nil:
 		b.leaseMissing = "lease: " + o.redact(err.Error())
 	default:
-		b.lease = lease
+		b.lease, b.left = lease, lease.Left()
 	}
 }
 
@@ -208,9 +203,25 @@ func (b *beside) giveBack(ctx context.Context) (leftBy string) {
 	leftBy = b.left.Holder
 	b.mu.Unlock()
 	if lease != nil {
-		_ = lease.Release(ctx)
+		_, _ = lease.Release(ctx)
 	}
 	return leftBy
+}
+
+// finish gives the Lease back and reports whether an agent in the cluster tells
+// this operation, too.
+func (b *beside) finish(ctx context.Context) bool {
+	b.mu.Lock()
+	lease := b.lease
+	b.lease = nil
+	b.mu.Unlock()
+	if lease == nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, leaseBound)
+	defer cancel()
+	agent, _ := lease.Release(ctx)
+	return agent != ""
 }
 
 // view returns the watch of the release, nil without one.
@@ -292,15 +303,10 @@ func (b *beside) stop(ctx context.Context) {
 		return
 	}
 	b.mu.Lock()
-	lease, watches := b.lease, []*kube.Watch{b.watch, b.finds}
-	b.lease = nil
+	watches := []*kube.Watch{b.watch, b.finds}
 	b.mu.Unlock()
 	b.cancel()
-	if lease != nil {
-		ctx, cancel := context.WithTimeout(ctx, leaseBound)
-		defer cancel()
-		_ = lease.Release(ctx)
-	}
+	b.finish(ctx)
 	for _, w := range watches {
 		if w != nil {
 			w.Stop()

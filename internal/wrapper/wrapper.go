@@ -74,6 +74,9 @@ func Run(ctx context.Context, o Options) int {
 	s.begin(ctx)
 	result, err := s.runHelm(s.ctx)
 	if err != nil {
+		if s.beside == nil {
+			s.connect()
+		}
 		s.console.Print(fmt.Sprintf("fairlead: start %s: %v\n", o.Helm, err))
 		result = helm.Result{ExitCode: exitCannotRun, Start: s.start, End: time.Now(), Stderr: err.Error()}
 	}
@@ -114,8 +117,8 @@ func (s *session) hurryOnSignal(ctx context.Context) (context.Context, func()) {
 	}
 }
 
-// begin opens everything that must be there before Helm starts, none of which
-// waits for the network.
+// begin opens what must be there before Helm starts. Only an automatic rollback
+// needs to know what is deployed by then; the rest is looked at while Helm loads.
 func (s *session) begin(ctx context.Context) {
 	s.outputs = openOutputs(s.o)
 	s.emitter = emit.Open(ctx, emit.Options{
@@ -135,19 +138,28 @@ func (s *session) begin(ctx context.Context) {
 	s.op.TraceID, s.op.SpanID = emit.IDsOf(s.ctx)
 	s.op.Extra = s.run.Attributes()
 	s.tracker = newTracker(s.inv.Release, s.start, s.onRecord)
+	if s.rollbackWanted() {
+		s.watch()
+		s.beside.synced(s.ctx, syncBound)
+	}
+}
 
-	o := s.besideOptions()
-	s.beside = connect(o)
+// connect prepares the client that looks at the cluster beside Helm.
+func (s *session) connect() {
+	s.beside = connect(s.besideOptions())
 	s.op.Namespace = s.beside.namespace(s.inv, s.o.Getenv)
 	if s.beside.client != nil {
 		s.op.Cluster = s.beside.client.ClusterName()
 	}
-	s.beside.start(s.ctx, s.op.Namespace, o)
+}
+
+// watch begins to look at the cluster and tells that the operation runs. It
+// waits for neither.
+func (s *session) watch() {
+	s.connect()
+	s.beside.start(s.ctx, s.op.Namespace, s.besideOptions())
 	if s.op.Release != "" {
 		s.emitter.Operation(s.ctx, s.op)
-	}
-	if s.rollbackWanted() {
-		s.beside.synced(s.ctx, syncBound)
 	}
 }
 
@@ -184,13 +196,18 @@ func (s *session) onRecord(r release.Record) {
 func (s *session) runHelm(ctx context.Context) (helm.Result, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
-	wg.Go(func() { s.progress().run(ctx) })
 	defer wg.Wait()
 	defer cancel()
 	return helm.Run(context.WithoutCancel(ctx), helm.RunOptions{
 		Path: s.o.Helm, Args: s.inv.Args,
 		Env:   s.emitter.Environment(s.ctx, helm.ChildEnv(s.o.Env)),
 		Stdin: s.o.Stdin, Stdout: s.o.Stdout, Stderr: s.console,
+		OnStart: func(int) {
+			if s.beside == nil {
+				s.watch()
+			}
+			wg.Go(func() { s.progress().run(ctx) })
+		},
 	})
 }
 
@@ -253,7 +270,12 @@ func (s *session) conclude(hurry context.Context, result helm.Result) {
 	// The record that says how it ended goes out now: a rollback may take
 	// minutes, and screens should not show the operation running meanwhile.
 	s.emitter.Operation(s.ctx, s.op)
-	agent := s.beside.acknowledged(hurry)
+	var agent bool
+	if s.op.State == release.StateSucceeded {
+		agent = s.beside.finish(hurry)
+	} else {
+		agent = s.beside.acknowledged(hurry) // a rollback may follow under the Lease
+	}
 	inner, hasInner := s.helmsOwnRollback()
 	s.endSpans(f, inner, hasInner)
 	if f.hasSnapshot && !agent {
@@ -274,8 +296,13 @@ func (s *session) conclude(hurry context.Context, result helm.Result) {
 	if !agent {
 		s.sendEvents()
 	}
-	s.beside.stop(hurry)
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		s.beside.stop(hurry)
+	}()
 	s.close(hurry)
+	<-stopped
 }
 
 // settle waits until the watch has shown how Helm left the release.
