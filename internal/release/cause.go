@@ -126,7 +126,7 @@ func suspectsOf(f Facts) []suspect {
 	ix := indexFacts(f)
 	var out []suspect
 	for _, w := range f.Workloads {
-		if !ix.root(w.Meta) || !w.Deleting.IsZero() {
+		if !ix.root(w.Meta) || !w.Deleting.IsZero() || ix.past(w.Meta) {
 			continue
 		}
 		hook := ix.hook(w.Meta)
@@ -158,7 +158,7 @@ func suspectsOf(f Facts) []suspect {
 	}
 	for _, p := range f.Pods {
 		hook := ix.hook(p.Meta)
-		if !ix.root(p.Meta) || ix.ownerTracked(p.Meta) || p.Phase == "Succeeded" || !hook && p.Ready() || !p.Deleting.IsZero() {
+		if !ix.root(p.Meta) || ix.ownerTracked(p.Meta) || p.Phase == "Succeeded" || !hook && p.Ready() || !p.Deleting.IsZero() || ix.past(p.Meta) {
 			continue
 		}
 		x := suspect{object: p.ObjectRef, hook: hook, state: "is not ready", pod: p.Name, trouble: ix.troubleOf(p)}

@@ -44,12 +44,12 @@ func (f Facts) Failing() []Failing {
 		}
 	}
 	for _, w := range f.Workloads {
-		if ready, _ := w.IsReady(ReadyWatcher, ix.newest(w)); !ready && ix.root(w.Meta) {
+		if ready, _ := w.IsReady(ReadyWatcher, ix.newest(w)); !ready && ix.root(w.Meta) && !ix.past(w.Meta) {
 			add(w.ObjectRef, ix.newestPods(w))
 		}
 	}
 	for _, p := range f.Pods {
-		if !ix.ownerTracked(p.Meta) {
+		if !ix.ownerTracked(p.Meta) && !ix.past(p.Meta) {
 			add(p.ObjectRef, []Pod{p})
 		}
 	}

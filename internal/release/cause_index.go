@@ -3,6 +3,7 @@ package release
 import (
 	"fmt"
 	"strings"
+	"time"
 )
 
 // factsIndex finds what belongs together in facts.
@@ -14,19 +15,30 @@ type factsIndex struct {
 	used      map[string]bool  // claims that a pod mounts
 	events    map[string][]Event
 	hooks     map[objectName]bool
+	since     time.Time                // when the newest revision's record was made
+	made      map[objectName]time.Time // when the newest object of a name was made
 }
 
 func indexFacts(f Facts) factsIndex {
 	ix := factsIndex{
 		workloads: make(map[string]Workload), children: make(map[string][]Workload), pods: make(map[string][]Pod),
 		claims: make(map[string]Claim), used: make(map[string]bool), events: make(map[string][]Event), hooks: make(map[objectName]bool),
+		since: f.Since, made: make(map[objectName]time.Time),
+	}
+	made := func(m Meta) {
+		name := objectName{m.Kind, m.Namespace, m.Name}
+		if m.Created.After(ix.made[name]) {
+			ix.made[name] = m.Created
+		}
 	}
 	for _, w := range f.Workloads {
 		ix.workloads[w.UID] = w
 		ix.children[w.Owner.UID] = append(ix.children[w.Owner.UID], w)
+		made(w.Meta)
 	}
 	for _, p := range f.Pods {
 		ix.pods[p.Owner.UID] = append(ix.pods[p.Owner.UID], p)
+		made(p.Meta)
 		for _, c := range p.Claims {
 			ix.used[c] = true
 		}
@@ -45,6 +57,13 @@ func indexFacts(f Facts) factsIndex {
 
 func (ix factsIndex) hook(m Meta) bool {
 	return len(m.Hook) > 0 || ix.hooks[objectName{m.Kind, m.Namespace, m.Name}]
+}
+
+// past reports whether a hook ran before the operation that the facts are about:
+// it was made before the newest revision's record was, or once more since. Both
+// times are the API server's own.
+func (ix factsIndex) past(m Meta) bool {
+	return ix.hook(m) && (m.Created.Before(ix.since) || m.Created.Before(ix.made[objectName{m.Kind, m.Namespace, m.Name}]))
 }
 
 func (ix factsIndex) ownerTracked(m Meta) bool {

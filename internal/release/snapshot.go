@@ -17,6 +17,9 @@ type Facts struct {
 	Claims    []Claim    `json:"claims,omitempty"` // PersistentVolumeClaims
 	// Hooks are the hooks of the record with their last runs.
 	Hooks []Hook `json:"-"`
+	// Since is when the newest record was made, by the API server's clock; zero
+	// when that is not known.
+	Since time.Time `json:"-"`
 	// Events are the newest events of these objects, oldest first.
 	Events []Event `json:"events,omitempty"`
 }

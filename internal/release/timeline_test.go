@@ -385,3 +385,66 @@ func TestStepsAlwaysNest(t *testing.T) {
 		FindCause(Snapshot{Facts: tl.Facts()}, ErrorTimeout, "x")
 	}
 }
+
+// TestPastHooksAreNotToBlame: Helm removes the hook Job of the operation before
+// when it makes its own, of the same name or another.
+func TestPastHooksAreNotToBlame(t *testing.T) {
+	hook := func(name, uid string, seconds float64, said string) (Workload, Pod) {
+		j := job(name, 1, failedJob)
+		j.UID, j.Hook, j.Created = uid, []string{"pre-upgrade"}, at(seconds)
+		p := jobPod(j, Container{State: ContainerTerminated, Exit: &Termination{ExitCode: 3, Reason: "Error", Message: said}})
+		p.Name, p.UID, p.Created = name+"-"+uid, "pod-"+uid, at(seconds)
+		return j, p
+	}
+	cases := []struct {
+		reason string
+		then   func(tl *Timeline)
+		want   string // what the failed hook said; "" when Helm alone has words
+	}{
+		{"the same hook fails again", func(tl *Timeline) {
+			j, p := hook("migrate", "a2", 62, "new")
+			see(tl, 63, j)
+			see(tl, 63, p)
+		}, "new"},
+		{"another hook fails", func(tl *Timeline) {
+			j, p := hook("backup", "b1", 62, "no disk")
+			see(tl, 63, j)
+			see(tl, 63, p)
+		}, "no disk"},
+		{"no hook has failed this time", func(*Timeline) {}, ""},
+		{"Helm's rollback follows at once", func(tl *Timeline) {
+			j, p := hook("migrate", "a2", 62, "new")
+			see(tl, 63, j)
+			see(tl, 63, p)
+			see(tl, 64, Record{Ref: web, Revision: 2, Status: "failed", Created: at(60)})
+			see(tl, 65, Record{Ref: web, Revision: 3, Status: "pending-rollback", Created: at(65)})
+		}, "new"},
+	}
+	for _, c := range cases {
+		for _, removed := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, the old one removed: %t", c.reason, removed), func(t *testing.T) {
+				tl := NewTimeline(TimelineOptions{Release: web})
+				see(tl, 50, Record{Ref: web, Revision: 1, Status: "failed", Created: at(0)})
+				j, p := hook("migrate", "a1", 1, "old")
+				see(tl, 50, j)
+				see(tl, 50, p)
+				see(tl, 60, Record{Ref: web, Revision: 2, Status: "pending-upgrade", Created: at(60)})
+				if removed {
+					seeGone(tl, 61, j)
+					seeGone(tl, 61, p)
+				}
+				c.then(tl)
+				facts := tl.Facts()
+				got := FindCause(Snapshot{Facts: facts}, ErrorHook, "helm's own words")
+				if c.want == "" && got.Sentence != "helm's own words" || !strings.Contains(got.Sentence, c.want) {
+					t.Errorf("the cause is %q, want one with %q", got.Sentence, c.want)
+				}
+				for _, f := range facts.Failing() {
+					if f.PodUID == "pod-a1" {
+						t.Error("the log of the old pod is read")
+					}
+				}
+			})
+		}
+	}
+}
