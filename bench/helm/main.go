@@ -38,7 +38,8 @@ const (
 type options struct {
 	fairlead, helm, chart string
 	upgrades, versions    int
-	pods                  string
+	readyAfter            time.Duration
+	pods, only            string
 	peersOnly             bool
 	otelCLI               string
 }
@@ -48,9 +49,11 @@ func main() {
 	flag.StringVar(&o.fairlead, "fairlead", "../../bin/fairlead", "the binary to measure")
 	flag.StringVar(&o.helm, "helm", os.Getenv("FAIRLEAD_TEST_HELM4"), "the helm to compare with")
 	flag.StringVar(&o.chart, "chart", "../charts/app", "the chart to upgrade")
-	flag.IntVar(&o.upgrades, "upgrades", 12, "pairs of upgrades")
+	flag.IntVar(&o.upgrades, "upgrades", 12, "pairs of upgrades, of each application")
+	flag.DurationVar(&o.readyAfter, "ready-after", 3*time.Second, "how long the second application takes to be ready")
 	flag.IntVar(&o.versions, "versions", 40, "pairs of `helm version`")
 	flag.StringVar(&o.pods, "pods", "2,50", "replicas of the releases whose API requests are counted")
+	flag.StringVar(&o.only, "only", "", "measure these alone: passthrough, flush, overhead, requests, separated by commas")
 	flag.BoolVar(&o.peersOnly, "peers", false, "compare plain helm, fairlead helm, otel-cli and a script with curl instead, as a Markdown table")
 	flag.StringVar(&o.otelCLI, "otel-cli", "", "the otel-cli to compare with; empty leaves it out")
 	flag.Parse()
@@ -77,8 +80,14 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	}
 	table := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(table, "what\tplain\tfairlead\tresult\tgoal\tn")
-	for _, measure := range []func(context.Context, io.Writer) error{b.passthrough, b.flush, b.overhead, b.requests} {
-		if err := measure(ctx, table); err != nil {
+	for _, m := range []struct {
+		name    string
+		measure func(context.Context, io.Writer) error
+	}{{"passthrough", b.passthrough}, {"flush", b.flush}, {"overhead", b.overhead}, {"requests", b.requests}} {
+		if o.only != "" && !slices.Contains(strings.Split(o.only, ","), m.name) {
+			continue
+		}
+		if err := m.measure(ctx, table); err != nil {
 			return err
 		}
 	}
@@ -176,25 +185,33 @@ func (b *bench) passthrough(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
-// overhead upgrades with one changed value, so that a new pod must become ready.
+// overhead upgrades with one changed value, so that a new pod must become ready:
+// of an application that is ready at once, where every millisecond shows, and of
+// one that takes as long as an ordinary one does.
 func (b *bench) overhead(ctx context.Context, out io.Writer) error {
-	if _, err := b.time(ctx, b.helm, "install", "web", b.chart, "--wait"); err != nil {
-		return err
+	for _, app := range []struct{ name, title, readyAfter string }{
+		{"web", "helm upgrade --wait, ready at once", "0s"},
+		{"slow", "helm upgrade --wait, ready after " + b.readyAfter.String(), b.readyAfter.String()},
+	} {
+		set := []string{"--set", "env.READY_AFTER=" + app.readyAfter}
+		if _, err := b.time(ctx, b.helm, append([]string{"install", app.name, b.chart, "--wait"}, set...)...); err != nil {
+			return err
+		}
+		plain, ours, err := b.pairs(ctx, b.upgrades, func(i int) []string {
+			return append([]string{"upgrade", app.name, b.chart, "--wait", "--set", fmt.Sprintf("env.RUN=%d", i)}, set...)
+		})
+		if err != nil {
+			return err
+		}
+		ratios := make([]float64, len(plain))
+		for i := range plain {
+			ratios[i] = ours[i] / plain[i]
+		}
+		fmt.Fprintf(out, "%s\t%s\t%s\tratio %.3f (of medians %.3f)\t<= %.2f\t%d\n", app.title,
+			ms(median(plain)), ms(median(ours)), median(ratios), median(ours)/median(plain), goalOverhead, len(plain))
+		fmt.Fprintf(out, "  its CPU time\t%s\t%s\t%+.1f ms\t\t%d\n", ms(median(b.cpuPlain)), ms(median(b.cpuOurs)),
+			(median(b.cpuOurs)-median(b.cpuPlain))*1000, len(plain))
 	}
-	plain, ours, err := b.pairs(ctx, b.upgrades, func(i int) []string {
-		return []string{"upgrade", "web", b.chart, "--wait", "--set", fmt.Sprintf("env.RUN=%d", i)}
-	})
-	if err != nil {
-		return err
-	}
-	ratios := make([]float64, len(plain))
-	for i := range plain {
-		ratios[i] = ours[i] / plain[i]
-	}
-	fmt.Fprintf(out, "helm upgrade --wait\t%s\t%s\tratio %.3f (of medians %.3f)\t<= %.2f\t%d\n",
-		ms(median(plain)), ms(median(ours)), median(ratios), median(ours)/median(plain), goalOverhead, len(plain))
-	fmt.Fprintf(out, "  its CPU time\t%s\t%s\t%+.1f ms\t\t%d\n", ms(median(b.cpuPlain)), ms(median(b.cpuOurs)),
-		(median(b.cpuOurs)-median(b.cpuPlain))*1000, len(plain))
 	return nil
 }
 

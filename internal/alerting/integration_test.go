@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -21,6 +20,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
 
 	"fairlead.dev/fairlead/internal/alerting/alertmanagertest"
+	"fairlead.dev/fairlead/internal/prom/promtest"
 	"fairlead.dev/fairlead/internal/release"
 )
 
@@ -29,7 +29,7 @@ import (
 func TestIntegrationAlertmanager(t *testing.T) {
 	am := alertmanagertest.Start(t)
 	dir := t.TempDir()
-	grpc, otlp, pages := freeAddress(t), freeAddress(t), freeAddress(t)
+	grpc, otlp, pages := promtest.FreeAddress(t), promtest.FreeAddress(t), promtest.FreeAddress(t)
 	config := filepath.Join(dir, "fairlead.yaml")
 	text := fmt.Sprintf("listen: {http: %q, otlpGrpc: %q, otlpHttp: %q}\nstore: {dir: %q, minFree: 1MiB}\nalerts:\n  interval: 1s\n  receivers: [{name: pager, alertmanager: %q, repeat: 10s}]\n",
 		pages, grpc, otlp, filepath.Join(dir, "data"), am.URL)
@@ -116,16 +116,6 @@ func sendOperations(t *testing.T, url string, ops []release.Operation) {
 	if answer, _ := io.ReadAll(resp.Body); resp.StatusCode != http.StatusOK {
 		t.Fatalf("OTLP: %s %s", resp.Status, answer)
 	}
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // startProcess starts a program, waits until ready answers 200, and ends it with

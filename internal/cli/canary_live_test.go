@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -49,7 +48,7 @@ func prometheusBackend(t *testing.T) backend {
 // serverBackend is a fairlead server, which takes traces too.
 // With forward, traces go on to that OTLP receiver as well.
 func serverBackend(t *testing.T, forward string) backend {
-	query, otlp := freeAddress(t), freeAddress(t)
+	query, otlp := promtest.FreeAddress(t), promtest.FreeAddress(t)
 	args := []string{"server", "--data", t.TempDir(), "--http", query, "--otlp-http", otlp, "--otlp-grpc", "off", "--log-level", "warn"}
 	if forward != "" {
 		file := filepath.Join(t.TempDir(), "server.yaml")
@@ -91,7 +90,7 @@ func newScene(t *testing.T, b backend, rate float64) *scene {
 // every two seconds, so that gates may be short.
 func (s *scene) serve(version, track, pod string, args ...string) string {
 	s.t.Helper()
-	address := freeAddress(s.t)
+	address := promtest.FreeAddress(s.t)
 	env := append(slices.Clone(s.backend.telemetry), "OTEL_METRIC_EXPORT_INTERVAL=2000", "OTEL_BSP_SCHEDULE_DELAY=1000", "OTEL_SERVICE_NAME=shop",
 		"APP_VERSION="+version, "DEPLOYMENT_TRACK="+track, "POD_NAME="+pod)
 	start(s.t, s.binary, env, append([]string{"-listen", address}, args...)...)
@@ -214,14 +213,4 @@ func wait(t *testing.T, address string) {
 		}
 	}
 	t.Fatalf("%s did not answer within a minute", address)
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }

@@ -56,7 +56,7 @@ func Start(t testing.TB, o Options) string {
 	if err := os.WriteFile(config, []byte(o.Config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	address := freeAddress(t)
+	address := FreeAddress(t)
 	args := append([]string{
 		"--config.file=" + config, "--storage.tsdb.path=" + o.Dir, "--web.listen-address=" + address,
 		"--log.level=warn", "--storage.tsdb.retention.time=10y",
@@ -100,7 +100,9 @@ func Start(t testing.TB, o Options) string {
 	return ""
 }
 
-func freeAddress(t testing.TB) string {
+// FreeAddress returns an address of this machine on which nobody listens, for a
+// program that cannot choose one itself and say which.
+func FreeAddress(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -22,6 +22,23 @@ func TestCheckName(t *testing.T) {
 	}
 }
 
+func TestJudgeDisk(t *testing.T) {
+	for free, want := range map[uint64]string{
+		500 << 20: "/tmp has 0.5 GiB of free disk, and a cluster needs at least 1: make room, or set TMPDIR to a larger disk",
+		2 << 30:   "warning: /tmp has 2.0 GiB of free disk, and a cluster needs up to 3: pods stay Pending when it is full\n",
+		9 << 30:   "",
+	} {
+		var log strings.Builder
+		got := ""
+		if err := judgeDisk("/tmp", free, &log); err != nil {
+			got = err.Error()
+		}
+		if got += log.String(); got != want {
+			t.Errorf("%d bytes: %q, want %q", free, got, want)
+		}
+	}
+}
+
 func TestLock(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	unlock, err := lock("a")

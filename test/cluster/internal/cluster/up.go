@@ -55,6 +55,9 @@ func Up(ctx context.Context, name string, set artifact.Set, o Options) (*Handle,
 	if o.Log == nil {
 		o.Log = io.Discard
 	}
+	if err := checkDisk(os.TempDir(), o.Log); err != nil {
+		return nil, err
+	}
 	if err := host.InstallPackages(ctx, o.Log); err != nil {
 		return nil, err
 	}
@@ -123,6 +126,35 @@ func snapshotter(dir string) (string, error) {
 		return "native", nil
 	}
 	return "overlayfs", nil
+}
+
+const (
+	// leastDisk is what a cluster needs for its images, logs and pods before its
+	// kubelet sees a full disk and leaves pods Pending.
+	leastDisk = 1 << 30
+	// easyDisk is what the end-to-end tests fill at most, with room.
+	easyDisk = 3 << 30
+)
+
+// checkDisk refuses a disk on which pods could not run, and warns of one that
+// may become so.
+func checkDisk(dir string, log io.Writer) error {
+	var s unix.Statfs_t
+	if err := unix.Statfs(dir, &s); err != nil {
+		return fmt.Errorf("file system of %s: %w", dir, err)
+	}
+	return judgeDisk(dir, s.Bavail*uint64(s.Bsize), log)
+}
+
+func judgeDisk(dir string, free uint64, log io.Writer) error {
+	said := fmt.Sprintf("%s has %.1f GiB of free disk, and a cluster needs", dir, float64(free)/(1<<30))
+	switch {
+	case free < leastDisk:
+		return fmt.Errorf("%s at least %d: make room, or set TMPDIR to a larger disk", said, leastDisk>>30)
+	case free < easyDisk:
+		fmt.Fprintf(log, "warning: %s up to %d: pods stay Pending when it is full\n", said, easyDisk>>30)
+	}
+	return nil
 }
 
 func startKeeper(name string, r request) (*Handle, error) {

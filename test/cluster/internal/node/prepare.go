@@ -190,9 +190,10 @@ func kubeletConfiguration(c Config) map[string]any {
 		"clusterDNS":             []string{addon.DNSAddress},
 		"resolvConf":             c.path("resolv.conf"),
 		"enforceNodeAllocatable": []string{"pods"},
-		// The disk is the machine's own and may well be nearly full.
+		// The disk is the machine's own and may well be nearly full; a percentage of
+		// a large one would be gigabytes.
 		"evictionHard": object{
-			"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%", "nodefs.inodesFree": "1%",
+			"memory.available": "100Mi", "nodefs.available": "256Mi", "imagefs.available": "256Mi", "nodefs.inodesFree": "1%",
 		},
 		"imageGCHighThresholdPercent": 100,
 		"imageGCLowThresholdPercent":  99,
