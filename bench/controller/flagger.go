@@ -62,6 +62,9 @@ func (w *world) besideFlagger(ctx context.Context, fairlead, flagger, crd string
 	if err != nil {
 		return err
 	}
+	if err := w.rest(ctx, flaggerNamespace); err != nil {
+		return err
+	}
 	base, err := w.still(ctx, nil, "", n)
 	if err != nil {
 		return err

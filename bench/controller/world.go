@@ -90,13 +90,13 @@ func (w *world) grow(ctx context.Context, n int) error {
 		return err
 	}
 	w.n = n
-	return w.rest(ctx)
+	return w.rest(ctx, namespace)
 }
 
 // rest waits until the cluster's own controllers have seen every Deployment:
 // kube-controller-manager writes 20 statuses a second, and each is an event that
 // would be counted as the cost of the controller that is measured.
-func (w *world) rest(ctx context.Context) error {
+func (w *world) rest(ctx context.Context, namespace string) error {
 	for {
 		var list appsv1.DeploymentList
 		if err := w.client.List(ctx, &list, client.InNamespace(namespace)); err != nil {
