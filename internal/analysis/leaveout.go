@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"maps"
 	"math"
 	"slices"
 
@@ -52,7 +53,8 @@ func (l *leaveOut) draw() {
 // canary has in them. A pod that is new takes over the evidence of the others, in
 // which it had no part.
 func (l *leaveOut) add(h sequential.TwoRate, c sequential.Counts, parts map[string]Count, ls float64, lifts, factors []float64, g *GuardPair, b *scratch) {
-	for name, part := range parts {
+	for _, name := range slices.Sorted(maps.Keys(parts)) { // which are kept must not depend on their order
+		part := parts[name]
 		if p := l.Pods[name]; p != nil {
 			p.Seen = p.Seen || part.Units > 0
 		} else if part.Units > 0 && len(l.Pods) < maxGuardPods {

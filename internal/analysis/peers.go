@@ -60,8 +60,8 @@ func (p *peers) add(parts map[string]Count, length time.Duration) {
 			delete(p.Pods, name)
 		}
 	}
-	for name, c := range parts {
-		v := p.Pods[name]
+	for _, name := range slices.Sorted(maps.Keys(parts)) { // which are kept must not depend on their order
+		c, v := parts[name], p.Pods[name]
 		if v == nil {
 			if c.Units <= 0 || len(p.Pods) >= maxGuardPods {
 				continue
