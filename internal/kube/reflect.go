@@ -1,10 +1,13 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -194,6 +197,9 @@ func (s *sink) Delete(obj any) error {
 // Replace implements [cache.ReflectorStore].
 func (s *sink) Replace(list []any, _ string) error {
 	gone := maps.Clone(s.last)
+	// A whole state that came through a watch is in no order, and what was missed
+	// meanwhile is told in the order in which it is seen.
+	slices.SortStableFunc(list, byAge)
 	for _, obj := range list {
 		if m, ok := obj.(metav1.Object); ok {
 			delete(gone, string(m.GetUID()))
@@ -210,6 +216,21 @@ func (s *sink) Replace(list []any, _ string) error {
 	s.before = true
 	s.first()
 	return nil
+}
+
+// byAge compares objects by their creation, and records of one second by their
+// revision.
+func byAge(a, b any) int {
+	x, ok := a.(metav1.Object)
+	y, both := b.(metav1.Object)
+	if !ok || !both {
+		return 0
+	}
+	revision := func(m metav1.Object) int {
+		n, _ := strconv.Atoi(m.GetLabels()["version"]) // 0 for what is no record
+		return n
+	}
+	return cmp.Or(x.GetCreationTimestamp().Compare(y.GetCreationTimestamp().Time), cmp.Compare(revision(x), revision(y)))
 }
 
 func (s *sink) put(obj any, initial bool) error {

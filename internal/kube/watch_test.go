@@ -69,6 +69,28 @@ func TestSinkTellsWhatIsGoneAfterARelist(t *testing.T) {
 	}
 }
 
+// TestSinkTellsAListInItsOrderOfAge gives a sink a whole state in no order, as a
+// watch does.
+func TestSinkTellsAListInItsOrderOfAge(t *testing.T) {
+	s, seen := collect()
+	object := func(second, revision int) *corev1.Pod {
+		name := fmt.Sprintf("%d.v%d", second, revision)
+		return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+			Name: name, UID: types.UID(name), ResourceVersion: "1", CreationTimestamp: metav1.Unix(int64(second), 0), Labels: map[string]string{"version": fmt.Sprint(revision)},
+		}}
+	}
+	if err := s.Replace([]any{object(2, 11), object(2, 9), object(1, 8), object(3, 12), object(2, 10)}, "1"); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, o := range *seen {
+		got = append(got, o.Pod.Name)
+	}
+	if want := "1.v8 2.v9 2.v10 2.v11 3.v12"; strings.Join(got, " ") != want {
+		t.Errorf("got %v, want %s", got, want)
+	}
+}
+
 // offline is a watch without sources: tests ingest by themselves.
 func offline(opts WatchOptions) *Watch {
 	opts.Now = time.Now

@@ -102,7 +102,7 @@ func TestJoinEvents(t *testing.T) {
 			}
 		})
 	}
-	ld, rec := objectRecord("shop", "Pod", "db-0")
+	ld, _ := objectRecord("shop", "Pod", "db-0")
 	strange := ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().AppendEmpty()
 	strange.Body().SetStr("no event")
 	if err := s.JoinEvents(t.Context(), ld); err != nil {
@@ -111,7 +111,7 @@ func TestJoinEvents(t *testing.T) {
 	if n := ld.ResourceLogs().Len(); n != 2 || ld.LogRecordCount() != 2 {
 		t.Fatalf("k8sobjects: %d resources with %d records, want one for the event and one for the rest", n, ld.LogRecordCount())
 	}
-	rec = ld.ResourceLogs().At(1).ScopeLogs().At(0).LogRecords().At(0)
+	rec := ld.ResourceLogs().At(1).ScopeLogs().At(0).LogRecords().At(0)
 	for key, want := range map[string]string{
 		release.AttrRelease: "web", "k8s.event.reason": "BackOff", "k8s.event.uid": "7a1c2c0e", "k8s.event.count": "7", "k8s.namespace.name": "shop",
 	} {
