@@ -28,6 +28,7 @@ JAEGER        := $(TOOLS)/jaeger-v1.76.0/jaeger
 FLAGGER       := $(TOOLS)/flagger-v1.36.1
 OTELCLI       := $(TOOLS)/otel-cli-v0.4.5
 GOVULNCHECK   := $(TOOLS)/govulncheck-v1.8.0
+HELMFILE      := $(TOOLS)/helmfile-v1.8.0
 
 export CGO_ENABLED := 0
 
@@ -263,6 +264,18 @@ bin/servicemonitors.yaml:
 	@mkdir -p $(@D)
 	cp "$$(go mod download -json github.com/prometheus-operator/prometheus-operator@v0.85.0 | sed -n 's/.*"Dir": "\(.*\)",/\1/p')/example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml" $@
 	chmod u+w $@
+
+.PHONY: e2e-helmfile
+e2e-helmfile: build cluster $(HELMFILE) ## the real helmfile with fairlead in Helm's place, on a real cluster (not part of check: building helmfile takes minutes)
+	go test -c -tags e2e -o bin/e2e.test ./test/e2e
+	cd test/e2e && FAIRLEAD_TEST_HELMFILE=$(HELMFILE) ../../bin/cluster run --no-gateway -- ../../bin/e2e.test -test.v -test.run '^TestHelmfile$$'
+
+# A program of its own with replace directives, so it is built in a copy of itself.
+$(HELMFILE):
+	mkdir -p $(TOOLS)
+	src=$$(mktemp -d) && trap 'rm -rf "$$src"' EXIT && \
+	cp -r "$$(go mod download -json github.com/helmfile/helmfile@v1.8.0 | sed -n 's/.*"Dir": "\(.*\)",/\1/p')/." "$$src" && chmod -R u+w "$$src" && \
+	cd "$$src" && GOFLAGS=-mod=mod GOWORK=off go build -trimpath -ldflags '-s -w' -o $@ .
 
 .PHONY: cluster-test
 cluster-test: ## the test bed's own tests on real clusters: leaks, faults, traffic
