@@ -134,7 +134,7 @@ func TestScreens(t *testing.T) {
 	if len(cookies) != 1 {
 		t.Fatalf("cookies after the login: %v", cookies)
 	}
-	cookie := &network.CookieParam{Name: cookies[0].Name, Value: cookies[0].Value, URL: shop.server}
+	camera := webtest.NewCamera(browser, &network.CookieParam{Name: cookies[0].Name, Value: cookies[0].Value, URL: shop.server})
 	failed := ""
 	shop.await("the record of the failing upgrade", 30*time.Second, func() bool {
 		list, err := (api.Client{Server: shop.server, Token: writerToken}).Operations(t.Context(), url.Values{"namespace": {"payments"}, "release": {"gateway"}})
@@ -166,8 +166,8 @@ func TestScreens(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, name+".html"), []byte(body), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := webtest.ShootAll(browser, dir, name, shop.server+path, cookie); err != nil {
-			t.Fatal(err)
+		if err := camera.ShootAll(dir, name, shop.server+path); err != nil {
+			t.Error(err)
 		}
 	}
 	// Those of the documentation: the upper part of a page.
@@ -185,9 +185,8 @@ func TestScreens(t *testing.T) {
 		"alerts.png":         {"/alerts", webtest.View{Width: 1100, Height: 760, Theme: "light"}},
 		"health.png":         {"/health", webtest.View{Width: 1100, Height: 760, Theme: "dark"}},
 	} {
-		v.Session = cookie
-		if err := webtest.Shoot(browser, filepath.Join(dir, "docs", file), shop.server+v.path, v.View); err != nil {
-			t.Fatal(err)
+		if err := camera.Shoot(filepath.Join(dir, "docs", file), shop.server+v.path, v.View); err != nil {
+			t.Error(err)
 		}
 	}
 	t.Logf("pictures: %s", time.Since(began).Round(time.Second))

@@ -49,24 +49,78 @@ var Themes = []string{"light", "dark"}
 type View struct {
 	Width, Height int // 0: as high as the page
 	Theme         string
-	Session       *network.CookieParam // the cookie to come with, nil for none
 }
 
-// Shoot writes a picture of the page at url. A tab that does not answer, which
-// happens now and then beside other load, is given up for a new one.
-func Shoot(ctx context.Context, file, url string, v View) (err error) {
+// answerTime is what a tab has for a picture: some seconds, on a machine that runs
+// a cluster too.
+const answerTime = 30 * time.Second
+
+// Camera takes pictures of pages, all in one tab: opening a tab for each stalls
+// Chromium now and then.
+type Camera struct {
+	browser, tab context.Context
+	close        context.CancelFunc
+	session      *network.CookieParam
+}
+
+// NewCamera is a camera in the browser of ctx that comes with the cookie session,
+// nil for none.
+func NewCamera(ctx context.Context, session *network.CookieParam) *Camera {
+	return &Camera{browser: ctx, session: session}
+}
+
+// Shoot writes a picture of the page at url. A tab that does not answer in half a
+// minute is given up for a new one, twice.
+func (c *Camera) Shoot(file, url string, v View) error {
+	var picture []byte
+	var err error
 	for range 3 {
-		if err = shoot(ctx, file, url, v); err == nil {
-			return nil
+		if picture, err = c.shoot(url, v); err == nil {
+			return os.WriteFile(file, picture, 0o600)
+		}
+		c.Close()
+	}
+	return fmt.Errorf("picture of %s: %w", url, err)
+}
+
+// ShootAll writes a picture of the page for each of Widths and Themes into dir,
+// as name-width-theme.png.
+func (c *Camera) ShootAll(dir, name, url string) error {
+	for _, width := range Widths {
+		for _, theme := range Themes {
+			if err := c.Shoot(filepath.Join(dir, fmt.Sprintf("%s-%d-%s.png", name, width, theme)), url, View{Width: width, Theme: theme}); err != nil {
+				return err
+			}
 		}
 	}
-	return err
+	return nil
 }
 
-func shoot(ctx context.Context, file, url string, v View) error {
-	tab, cancel := chromedp.NewContext(ctx)
-	defer cancel()
-	tab, cancel = context.WithTimeout(tab, 30*time.Second)
+// Close gives the camera's tab back; the next picture opens another.
+func (c *Camera) Close() {
+	if c.close != nil {
+		c.close()
+	}
+	c.tab, c.close = nil, nil
+}
+
+func (c *Camera) shoot(url string, v View) ([]byte, error) {
+	if c.tab == nil {
+		c.tab, c.close = chromedp.NewContext(c.browser)
+		// The first run binds the tab's life to its context: not to one that times out.
+		late := time.AfterFunc(answerTime, c.close)
+		defer late.Stop()
+		err := chromedp.Run(c.tab, chromedp.ActionFunc(func(ctx context.Context) error {
+			if c.session == nil {
+				return nil
+			}
+			return network.SetCookies([]*network.CookieParam{c.session}).Do(ctx)
+		}))
+		if err != nil {
+			return nil, err
+		}
+	}
+	ctx, cancel := context.WithTimeout(c.tab, answerTime)
 	defer cancel()
 	height, take := v.Height, chromedp.CaptureScreenshot
 	if height == 0 {
@@ -74,30 +128,9 @@ func shoot(ctx context.Context, file, url string, v View) error {
 		take = func(to *[]byte) chromedp.Action { return chromedp.FullScreenshot(to, 100) }
 	}
 	var picture []byte
-	err := chromedp.Run(tab, chromedp.ActionFunc(func(ctx context.Context) error {
-		if v.Session == nil {
-			return nil
-		}
-		return network.SetCookies([]*network.CookieParam{v.Session}).Do(ctx)
-	}), emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: v.Theme}}),
+	err := chromedp.Run(ctx, emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: v.Theme}}),
 		chromedp.EmulateViewport(int64(v.Width), int64(height)), chromedp.Navigate(url),
 		chromedp.WaitReady("footer", chromedp.ByQuery), chromedp.Sleep(200*time.Millisecond), // for the font
 		take(&picture))
-	if err != nil {
-		return fmt.Errorf("picture of %s: %w", url, err)
-	}
-	return os.WriteFile(file, picture, 0o600)
-}
-
-// ShootAll writes a picture of the page for each of Widths and Themes into dir,
-// as name-width-theme.png.
-func ShootAll(ctx context.Context, dir, name, url string, session *network.CookieParam) error {
-	for _, width := range Widths {
-		for _, theme := range Themes {
-			if err := Shoot(ctx, filepath.Join(dir, fmt.Sprintf("%s-%d-%s.png", name, width, theme)), url, View{Width: width, Theme: theme, Session: session}); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return picture, err
 }
