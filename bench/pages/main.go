@@ -1,6 +1,7 @@
 // Command pages measures the pages of a server that holds 10,000 operations of
-// 500 releases: the server's time for each page (p95 over HTTP on this
-// machine), and the page's weight compressed.
+// 500 releases: the server's time for each page (over HTTP on this machine), the
+// processor time of a request, the bench's own part of it included, which other
+// load on the machine falsifies less, and the page's weight compressed.
 //
 //	go run ./bench/pages
 package main
@@ -14,7 +15,9 @@ import (
 	"log"
 	"net/http"
 	"os"
+	"runtime/pprof"
 	"slices"
+	"syscall"
 	"time"
 
 	"fairlead.dev/fairlead/internal/config"
@@ -28,13 +31,14 @@ func main() {
 	releases := flag.Int("releases", 500, "releases")
 	spans := flag.Int("spans", 100_000, "spans beside those of the pages' own traces")
 	rounds := flag.Int("rounds", 60, "requests of each page")
+	profile := flag.String("cpuprofile", "", "write a profile of the requests to this file")
 	flag.Parse()
-	if err := run(context.Background(), *operations, *releases, *spans, *rounds); err != nil {
+	if err := run(context.Background(), *operations, *releases, *spans, *rounds, *profile); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context, operations, releases, spans, rounds int) error {
+func run(ctx context.Context, operations, releases, spans, rounds int, profile string) error {
 	dir, err := os.MkdirTemp("", "fairlead-pages")
 	if err != nil {
 		return err
@@ -57,8 +61,19 @@ func run(ctx context.Context, operations, releases, spans, rounds int) error {
 	if err != nil {
 		return err
 	}
+	if profile != "" {
+		f, err := os.Create(profile)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if err := pprof.StartCPUProfile(f); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
+	}
 	fmt.Printf("%d operations, %d releases, %d spans and more; %d requests a page\n\n", operations, releases, spans, rounds)
-	fmt.Printf("%-34s %10s %10s %12s\n", "page", "p50", "p95", "compressed")
+	fmt.Printf("%-34s %10s %10s %10s %12s\n", "page", "p50", "p95", "CPU", "compressed")
 	for _, path := range paths {
 		if err := measure(ctx, base, path, rounds); err != nil {
 			return err
@@ -102,6 +117,7 @@ func fill(ctx context.Context, sender webtest.Sender, base string, operations, r
 func measure(ctx context.Context, base, path string, rounds int) error {
 	took := make([]time.Duration, 0, rounds)
 	size := 0
+	before := cpu()
 	for range rounds {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+path, nil)
 		if err != nil {
@@ -123,7 +139,18 @@ func measure(ctx context.Context, base, path string, rounds int) error {
 		}
 		size = len(body)
 	}
+	spent := (cpu() - before) / time.Duration(rounds)
 	slices.Sort(took)
-	fmt.Printf("%-34.34s %10s %10s %9.1f KiB\n", path, took[len(took)/2].Round(100*time.Microsecond), took[len(took)*95/100].Round(100*time.Microsecond), float64(size)/1024)
+	round := func(d time.Duration) time.Duration { return d.Round(100 * time.Microsecond) }
+	fmt.Printf("%-34.34s %10s %10s %10s %9.1f KiB\n", path, round(took[len(took)/2]), round(took[len(took)*95/100]), round(spent), float64(size)/1024)
 	return nil
+}
+
+// cpu is the processor time of this process so far.
+func cpu() time.Duration {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

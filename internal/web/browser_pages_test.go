@@ -3,6 +3,9 @@ package web_test
 import (
 	"context"
 	"fmt"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -120,6 +123,43 @@ func TestBrowserWithoutJavaScript(t *testing.T) {
 	}
 	if err := chromedp.Run(ctx, chromedp.Click(`form[action$="/theme"] button`, chromedp.ByQuery), chromedp.WaitReady(`html[data-theme="dark"]`, chromedp.ByQuery)); err != nil {
 		t.Errorf("the colours do not change: %v", err)
+	}
+	for _, one := range heard.take() {
+		t.Error("console: ", one)
+	}
+}
+
+// TestBrowserBelowAPath opens pages behind a proxy that serves them below a path
+// and cuts it off: styles and fonts come, links stay below it, the page follows.
+func TestBrowserBelowAPath(t *testing.T) {
+	base, sender := start(t, func(c *config.Server) { c.Listen.BasePath = "/ops/fairlead" })
+	to, err := url.Parse(base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httptest.NewServer(&httputil.ReverseProxy{FlushInterval: -1, Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(to)
+		r.Out.URL.Path = strings.TrimPrefix(r.In.URL.Path, "/ops/fairlead")
+		r.Out.URL.RawPath = ""
+	}})
+	t.Cleanup(proxy.Close) // after the browser, whose stream it would wait for
+	ctx := browser(t)
+	w := seed(t, base, sender)
+	var heard complaints
+	heard.listen(ctx)
+	for name, path := range pagesOf(w) {
+		var font, at string
+		err := chromedp.Run(ctx, chromedp.Navigate(proxy.URL+"/ops/fairlead"+path), chromedp.WaitReady("footer", chromedp.ByQuery),
+			chromedp.Evaluate(`getComputedStyle(document.body).fontFamily`, &font),
+			chromedp.Evaluate(`document.querySelector('nav a[href*="/health"]').href`, &at)) // with the page's cluster
+		if err != nil || !strings.Contains(font, "Inter") || !strings.HasPrefix(at, proxy.URL+"/ops/fairlead/health") {
+			t.Errorf("%s: %v, font %s, health at %s", name, err, font, at)
+		}
+	}
+	err = chromedp.Run(ctx, chromedp.Navigate(proxy.URL+"/ops/fairlead/"), chromedp.WaitVisible(`#live[data-state="on"]`, chromedp.ByQuery),
+		chromedp.Click(`nav a[href$="/health"]`, chromedp.ByQuery), chromedp.WaitReady("main.page-health", chromedp.ByQuery))
+	if err != nil {
+		t.Errorf("the page does not follow below the path, or a link leaves it: %v", err)
 	}
 	for _, one := range heard.take() {
 		t.Error("console: ", one)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 )
 
@@ -55,8 +56,7 @@ type View struct {
 // a cluster too.
 const answerTime = 30 * time.Second
 
-// Camera takes pictures of pages, all in one tab: opening a tab for each stalls
-// Chromium now and then.
+// Camera takes pictures of pages, all in one tab.
 type Camera struct {
 	browser, tab context.Context
 	close        context.CancelFunc
@@ -122,15 +122,22 @@ func (c *Camera) shoot(url string, v View) ([]byte, error) {
 	}
 	ctx, cancel := context.WithTimeout(c.tab, answerTime)
 	defer cancel()
-	height, take := v.Height, chromedp.CaptureScreenshot
+	height := v.Height
 	if height == 0 {
 		height = 900
-		take = func(to *[]byte) chromedp.Action { return chromedp.FullScreenshot(to, 100) }
 	}
 	var picture []byte
-	err := chromedp.Run(ctx, emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: v.Theme}}),
+	var whole int64 // the page's height
+	// A tab behind another one draws no frames, and its picture would never be done.
+	err := chromedp.Run(ctx, page.BringToFront(), emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: v.Theme}}),
 		chromedp.EmulateViewport(int64(v.Width), int64(height)), chromedp.Navigate(url),
-		chromedp.WaitReady("footer", chromedp.ByQuery), chromedp.Sleep(200*time.Millisecond), // for the font
-		take(&picture))
+		chromedp.WaitReady("footer", chromedp.ByQuery), chromedp.Evaluate(`document.documentElement.scrollHeight`, &whole),
+		chromedp.ActionFunc(func(ctx context.Context) error {
+			if v.Height > 0 {
+				return nil
+			}
+			return chromedp.EmulateViewport(int64(v.Width), whole).Do(ctx)
+		}), chromedp.Sleep(200*time.Millisecond), // for the font
+		chromedp.CaptureScreenshot(&picture))
 	return picture, err
 }
