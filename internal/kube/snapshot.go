@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	"fairlead.dev/fairlead/internal/release"
 )
 
@@ -148,6 +150,8 @@ func (g *gatherer) logs(ctx context.Context, f release.Failing) []release.LogTai
 		switch {
 		case err != nil && previous:
 			// The run before may have been removed already: no news.
+		case apierrors.IsNotFound(err):
+			g.missing("pods/log", fmt.Errorf("pod %s is gone", f.Pod))
 		case err != nil:
 			g.missing("pods/log", err)
 		case len(tail.Lines) > 0:

@@ -299,7 +299,7 @@ func TestSnapshotJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `{"version":1,"taken":"2026-03-01T12:00:00Z","release":{"namespace":"shop","name":"web"},"revision":2,"status":"failed",` +
-		`"workloads":[{"kind":"Deployment","namespace":"shop","name":"web","uid":"d-web","created":"0001-01-01T00:00:00Z","desired":1,"total":0,"updated":0,"ready":0,"available":0}],"pods":[]}`
+		`"workloads":[{"kind":"Deployment","namespace":"shop","name":"web","uid":"d-web","generation":1,"created":"0001-01-01T00:00:00Z","desired":1,"total":0,"updated":0,"ready":0,"available":0}],"pods":[]}`
 	if string(data) != want {
 		t.Errorf("got  %s\nwant %s", data, want)
 	}

@@ -1,6 +1,7 @@
 package release
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 )
@@ -113,8 +114,24 @@ func TestFindCause(t *testing.T) {
 			if got.Sentence != c.want || got.Reason != c.reason || got.ErrorType != c.class {
 				t.Errorf("\ngot  %s\nwant %s\nreason %q, class %q", got.Sentence, c.want, got.Reason, got.ErrorType)
 			}
+			if stored := FindCause(stored(t, Snapshot{Facts: c.facts, Logs: c.logs}), c.class, "helm's own words."); stored.Sentence != c.want || stored.Pod != got.Pod {
+				t.Errorf("of the snapshot as it is stored: %s", stored.Sentence)
+			}
 		})
 	}
+}
+
+// stored is a snapshot after a stay in a store.
+func stored(t *testing.T, s Snapshot) (out Snapshot) {
+	t.Helper()
+	body, err := json.Marshal(s)
+	if err == nil {
+		err = json.Unmarshal(body, &out)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
 }
 
 func TestTheRootGoesBeforeItsSymptoms(t *testing.T) {

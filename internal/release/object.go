@@ -53,7 +53,7 @@ type Meta struct {
 	// hook's release where records cannot be read.
 	Instance string `json:"-"`
 
-	Generation int64     `json:"-"`
+	Generation int64     `json:"generation,omitempty"`
 	Created    time.Time `json:"created"`
 	Deleting   time.Time `json:"deleting,omitzero"` // deletionTimestamp
 }
@@ -93,7 +93,7 @@ const (
 type Workload struct {
 	Meta
 
-	ObservedGeneration int64 `json:"-"`
+	ObservedGeneration int64 `json:"observed_generation,omitempty"`
 
 	// Desired is how many pods are wanted (a Job: completions).
 	Desired int32 `json:"desired"`
@@ -110,23 +110,23 @@ type Workload struct {
 
 	// MaxUnavailable is how many pods may be missing while it still counts as
 	// ready, resolved to a number.
-	MaxUnavailable int32 `json:"-"`
+	MaxUnavailable int32 `json:"max_unavailable,omitempty"`
 	// Partition is a StatefulSet's rolling-update partition.
-	Partition int32 `json:"-"`
+	Partition int32 `json:"partition,omitempty"`
 	// OnDelete marks StatefulSets and DaemonSets that replace pods only when
 	// somebody deletes them: Helm does not wait for those.
-	OnDelete bool `json:"-"`
+	OnDelete bool `json:"on_delete,omitempty"`
 	Paused   bool `json:"paused,omitempty"`
 
 	// Revision orders the ReplicaSets of one Deployment (the annotation
 	// deployment.kubernetes.io/revision); 0 elsewhere.
-	Revision int64 `json:"-"`
+	Revision int64 `json:"revision,omitempty"`
 	// Template identifies the newest pod template: a ReplicaSet's
 	// pod-template-hash, a StatefulSet's update revision, a DaemonSet's template
 	// generation. Pods of the newest template carry the same in Pod.Template.
-	Template string `json:"-"`
+	Template string `json:"template,omitempty"`
 	// CurrentTemplate is a StatefulSet's current revision.
-	CurrentTemplate string `json:"-"`
+	CurrentTemplate string `json:"current_template,omitempty"`
 
 	Conditions []Condition `json:"conditions,omitempty"`
 	Started    time.Time   `json:"started,omitzero"`   // a Job's startTime
@@ -141,7 +141,7 @@ type Pod struct {
 	Reason   string `json:"reason,omitempty"`
 	Message  string `json:"message,omitempty"`
 	Node     string `json:"node,omitempty"`
-	Template string `json:"-"` // see Workload.Template
+	Template string `json:"template,omitempty"` // see Workload.Template
 	// Claims are the names of the PersistentVolumeClaims it mounts.
 	Claims     []string    `json:"claims,omitempty"`
 	Conditions []Condition `json:"conditions,omitempty"`
@@ -173,7 +173,7 @@ type Container struct {
 	Reason   string         `json:"reason,omitempty"`  // of waiting
 	Message  string         `json:"message,omitempty"` // of waiting
 	Ready    bool           `json:"ready"`
-	Started  bool           `json:"-"` // its startup probe passed
+	Started  bool           `json:"started,omitempty"` // its startup probe passed
 	Sidecar  bool           `json:"sidecar,omitempty"`
 	Restarts int32          `json:"restarts"`
 	Running  time.Time      `json:"running_since,omitzero"`

@@ -50,11 +50,12 @@ func (r Record) Pending() bool {
 // Hook is a hook as the record knows it.
 type Hook struct {
 	ObjectRef
-	Events []string // pre-install, post-upgrade, test, ...
+	Events []string `json:"events,omitempty"` // pre-install, post-upgrade, test, ...
 	// Phase, Started and Completed are of the last run: Unknown, Running,
 	// Succeeded, Failed; empty when it never ran.
-	Phase              string
-	Started, Completed time.Time
+	Phase     string    `json:"phase,omitempty"`
+	Started   time.Time `json:"started,omitzero"`
+	Completed time.Time `json:"completed,omitzero"`
 }
 
 // Lock says that a release is held by an operation, or was left so.

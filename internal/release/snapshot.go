@@ -16,10 +16,10 @@ type Facts struct {
 	Pods      []Pod      `json:"pods"`
 	Claims    []Claim    `json:"claims,omitempty"` // PersistentVolumeClaims
 	// Hooks are the hooks of the record with their last runs.
-	Hooks []Hook `json:"-"`
+	Hooks []Hook `json:"hooks,omitempty"`
 	// Since is when the newest record was made, by the API server's clock; zero
 	// when that is not known.
-	Since time.Time `json:"-"`
+	Since time.Time `json:"since,omitzero"`
 	// Events are the newest events of these objects, oldest first.
 	Events []Event `json:"events,omitempty"`
 }

@@ -439,6 +439,9 @@ func TestPastHooksAreNotToBlame(t *testing.T) {
 				if c.want == "" && got.Sentence != "helm's own words" || !strings.Contains(got.Sentence, c.want) {
 					t.Errorf("the cause is %q, want one with %q", got.Sentence, c.want)
 				}
+				if again := FindCause(stored(t, Snapshot{Facts: facts}), ErrorHook, "helm's own words"); again.Sentence != got.Sentence {
+					t.Errorf("of the snapshot as it is stored: %q", again.Sentence)
+				}
 				for _, f := range facts.Failing() {
 					if f.PodUID == "pod-a1" {
 						t.Error("the log of the old pod is read")

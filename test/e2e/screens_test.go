@@ -112,7 +112,7 @@ func TestScreens(t *testing.T) {
 	// before the pictures. Another one runs while they are taken.
 	phase("the failing upgrade", func() {
 		if r := payments.fairlead("--progress", "none", "--auto-rollback", "helm", "upgrade", "gateway", appChart, "--wait", "--timeout", "20s",
-			"--values", payments.file("values.yaml", "replicas: 2\nhook: {enabled: true}\nenv: {CRASH_AFTER: 1s, CRASH_MESSAGE: \"no database at db:5432\"}\n")); r.code != 1 {
+			"--values", payments.file("values.yaml", "replicas: 2\nhook: {enabled: true}\nenv: {CRASH_AFTER: 0s, CRASH_MESSAGE: \"no database at db:5432\"}\n")); r.code != 1 {
 			t.Errorf("exit code %d, want 1\n%s", r.code, r.stderr)
 		}
 	})
