@@ -36,8 +36,18 @@ func (c *Client) logTail(ctx context.Context, ns, pod, container string, previou
 	if err != nil && len(data) == 0 {
 		return out, fmt.Errorf("read the log of container %s of pod %s: %w", container, pod, err)
 	}
+	if removed(data) {
+		return out, fmt.Errorf("read the log of container %s of pod %s: it has been removed", container, pod)
+	}
 	out.Lines, out.Truncated = tailLines(data, opts)
 	return out, nil
+}
+
+// removed reports whether the node says, in place of a log, that it has none: the
+// kubelet tells that as text, with success.
+func removed(data []byte) bool {
+	return bytes.HasPrefix(data, []byte("failed to try resolving symlinks in path ")) ||
+		bytes.HasPrefix(data, []byte("unable to retrieve container logs for "))
 }
 
 // tailLines returns the last lines within the limits, redacted.

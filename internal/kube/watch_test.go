@@ -239,6 +239,17 @@ func TestLockOf(t *testing.T) {
 	}
 }
 
+func TestRemovedLog(t *testing.T) {
+	for text, want := range map[string]bool{
+		`failed to try resolving symlinks in path "/var/log/pods/x/app/1.log": lstat /var/log/pods/x/app/1.log: no such file or directory`: true,
+		"unable to retrieve the price": false, "unable to retrieve container logs for containerd://5a1c": true, "": false,
+	} {
+		if got := removed([]byte(text)); got != want {
+			t.Errorf("%q: %t", text, got)
+		}
+	}
+}
+
 func TestTailLines(t *testing.T) {
 	opts := SnapshotOptions{MaxLines: 3, Redact: func(s string) string { return strings.ReplaceAll(s, "two\nthree", "[key]") }}.withDefaults()
 	lines, truncated := tailLines([]byte("one\ntwo\nthree\r\nfour\nfive\n"), opts)

@@ -187,7 +187,7 @@ func (b *backend) checkWhy(s *scene, killed bool) {
 	if killed {
 		return // the agent may have been away at that very moment
 	}
-	for _, want := range []string{"no database", "CrashLoopBackOff", "Deployment undone"} {
+	for _, want := range []string{"no database", "keeps crashing", "Deployment undone"} {
 		if !strings.Contains(r.stdout, want) {
 			b.t.Errorf("fairlead release --why lacks %q:\n%s", want, r.stdout)
 		}
