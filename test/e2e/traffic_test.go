@@ -70,7 +70,9 @@ spec:
 	if err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.Now().Add(30 * time.Second)
+	// A gateway that lost the API server asks again after up to half a minute, and
+	// other tests restart that.
+	deadline := time.Now().Add(90 * time.Second)
 	for {
 		if version, err := s.request(); err == nil && version == "v1" {
 			return s
