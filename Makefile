@@ -208,7 +208,7 @@ bench: build cluster $(JAEGER) bench-metrics bench-start crash ## measure, besid
 # Minutes with PEERS_ARGS empty, an hour with -full.
 .PHONY: bench-peers
 bench-peers: build cluster $(PROMETHEUS) $(JAEGER) $(COLLECTOR) $(OTELCLI) ## fairlead beside its peers, in one run, as Markdown (PEERS_ARGS='-full -only wrapper')
-	@bin/cluster build
+	@bin/cluster build >&2
 	@for b in agent canary controller helm metrics peers spans; do go build -trimpath -o bin/bench-$$b ./bench/$$b; done
 	@bin/bench-peers -prometheus $(PROMETHEUS) -jaeger $(JAEGER) -collector $(COLLECTOR) -otel-cli $(OTELCLI) \
 	  -gateway-crds "$$(cd test/cluster && go list -m -f '{{.Dir}}' sigs.k8s.io/gateway-api)/config/crd/standard" $(PEERS_ARGS)

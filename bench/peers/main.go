@@ -2,7 +2,7 @@
 // run, and prints a page of Markdown. Each part is a bench of its own, which
 // this runs with the peer's binary; `make bench-peers` builds all of them.
 //
-//	make bench-peers > peers.md
+//	make -s bench-peers > peers.md
 package main
 
 import (
