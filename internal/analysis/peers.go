@@ -80,7 +80,8 @@ func (p *peers) add(parts map[string]Count, length time.Duration) {
 }
 
 // variance is the squared coefficient of variation of the pods' rates beyond
-// chance, from how often two events are of the same pod:
+// chance, from how often two events are of the same pod (Morisita's index of
+// dispersion, 1959, for pods of unequal shares, less its value by chance):
 //
 //	c^2 = sum_i k_i (k_i - 1) / (K (K-1) sum_i f_i^2) - 1,   f_i the pod's share of the units
 //
